@@ -1,0 +1,50 @@
+"""`python -m pipeline STAGE`: one stage, with the params of params.yaml in this folder."""
+
+import argparse
+import importlib
+import logging
+import sys
+
+from pipeline import params
+from pipeline.errors import PipelineError
+
+COMMANDS = {
+    "demo": ("pipeline.demo", "write the phantom mammograms to data/demo"),
+    "index": ("pipeline.stages.index", "scan the image folder and join the labels"),
+    "split": ("pipeline.stages.split", "assign patients to train, val and test"),
+    "pixels": ("pipeline.stages.pixels", "render every image to a small picture"),
+    "finetune": ("pipeline.stages.finetune", "train the backbone on the training rows of each fold"),
+    "embed": ("pipeline.stages.embed", "compute and cache the features of every picture"),
+    "fit": ("pipeline.stages.fit", "resample and fit one arm, RESAMPLER-HEAD"),
+    "evaluate": ("pipeline.stages.evaluate", "judge every arm and select one on validation"),
+    "audit": ("pipeline.stages.audit", "check whether the cached features can be trusted"),
+    "report": ("pipeline.stages.report", "write artifacts/report.html"),
+    "results": ("pipeline.stages.results", "print the arms with their intervals"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; exit code 1 with a readable message when the user can mend what is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        description="From a folder of DICOMs and a CSV of labels to a judged classifier. "
+        "`dvc repro` runs the stages that are out of date, in order.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="STAGE", required=True)
+    for name, (_, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if name == "fit":
+            command.add_argument("arm", help="such as smote-logistic; its names stand in params.yaml")
+    chosen = vars(parser.parse_args(arguments))
+    module = COMMANDS[chosen.pop("command")][0]
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        importlib.import_module(module).run(params.load(), **chosen)
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

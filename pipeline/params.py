@@ -1,0 +1,293 @@
+"""params.yaml as frozen dataclasses, one per section; every fault is reported at once."""
+
+import dataclasses
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import PipelineError
+
+FILE = Path("params.yaml")
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(ge=0, le=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Name = Annotated[str, Field(min_length=1)]
+ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
+Selector = Literal[
+    "balanced_accuracy_adjusted", "kappa", "auc", "macro_f1", "balanced_accuracy", "average_precision"
+]
+
+
+class _Section:
+    """Unknown keys are faults, and 3 is no string."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(_Section):
+    """Where the images and labels are, and what the columns of the labels CSV are called."""
+
+    images: Name
+    labels: Name
+    label: Name
+    path: Name | None
+    id: Name | None
+    patient: Name | None
+    split: Name | None
+    task: Literal["multiclass"]
+    classes: Annotated[list[ClassName], Field(min_length=2)] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo(_Section):
+    """The phantom data set."""
+
+    images: Annotated[int, Field(ge=20)]
+    patients: Annotated[int, Field(ge=12)]
+    rows: Annotated[int, Field(ge=64)]
+    columns: Annotated[int, Field(ge=64)]
+    classes: Annotated[dict[ClassName, Positive], Field(min_length=2)]
+    label_noise: Share
+    broken: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Split(_Section):
+    """Assignment of patients to roles."""
+
+    folds: Count
+    repeats: Count
+    val: OpenShare
+    test: OpenShare
+    tries: Count
+    seed: Seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Render(_Section):
+    """From the stored values of a file to a small picture."""
+
+    size: Annotated[int, Field(ge=16)]
+    fit: Literal["pad", "squash"]
+    window: Literal["file", "percentile"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pixels(_Section):
+    """The picture store."""
+
+    shard: Count
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone(_Section):
+    """Which timm model, and where its weights come from."""
+
+    model: Name
+    weights: Name
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment(_Section):
+    """Random changes of training pictures."""
+
+    flip: bool
+    turns: bool
+    degrees: Annotated[float, Field(ge=0, le=180)]
+    shift: Share
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    contrast: Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetune(_Section):
+    """Training of the backbone."""
+
+    policy: Literal["frozen", "last_block", "full"]
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    lr: Positive
+    weight_decay: NotNegative
+    sampler: Literal["weighted", "none"]
+    class_weights: bool
+    augment: Augment
+    seed: Seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Embed(_Section):
+    """Computing features."""
+
+    batch_size: Count
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid(_Section):
+    """The arms: every resampler with every head."""
+
+    resamplers: Annotated[list[Name], Field(min_length=1)]
+    heads: Annotated[list[Name], Field(min_length=1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit(_Section):
+    """Fitting of arms."""
+
+    seed: Seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate(_Section):
+    """Judging of arms."""
+
+    select: Annotated[list[Selector], Field(min_length=1)]
+    kappa: Literal["quadratic", "linear", "none"]
+    draws: Annotated[int, Field(ge=100)]
+    confidence: OpenShare
+    seed: Seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit(_Section):
+    """Thresholds above which the audit says `look`."""
+
+    dead_dimensions: Share
+    duplicate_rows: Share
+
+
+@dataclasses.dataclass(frozen=True)
+class Report(_Section):
+    """The page."""
+
+    title: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine(_Section):
+    """Where the heavy work runs."""
+
+    workers: Annotated[int, Field(ge=0)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Params(_Section):
+    """The whole of params.yaml."""
+
+    data: Data
+    demo: Demo
+    split: Split
+    render: Render
+    pixels: Pixels
+    backbone: Backbone
+    finetune: Finetune
+    embed: Embed
+    resamplers: dict[Name, dict[str, Any]]
+    heads: dict[Name, dict[str, Any]]
+    grid: Grid
+    fit: Fit
+    evaluate: Evaluate
+    audit: Audit
+    report: Report
+    engine: Engine
+
+
+def load(path: Path = FILE) -> Params:
+    """Read and check params.yaml.
+
+    YAML 1.2, as DVC reads it: `1e-3` is a number and `NO` a string.
+
+    Raises:
+        PipelineError: with every fault of the file in one message.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(path)
+    except OSError as error:
+        raise PipelineError(
+            path, f"cannot be read ({error.strerror})", "run from the folder that holds it"
+        ) from None
+    except YAMLError as error:
+        raise PipelineError(path, f"is not valid YAML: {error}", "mend the line that it names") from None
+    return check(values, path)
+
+
+def check(values: object, path: Path = FILE) -> Params:
+    """Params from plain dicts; raises a PipelineError that lists every fault."""
+    try:
+        # Strict validation takes a dict for a dataclass only from JSON.
+        params = TypeAdapter(Params).validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        faults = list(dict.fromkeys(_fault(detail) for detail in error.errors(include_url=False)))
+    else:
+        faults = _contradictions(params)
+        if not faults:
+            return params
+    lines = "".join(f"\n  - {fault}" for fault in faults)
+    raise PipelineError(
+        path, f"{len(faults)} fault{'s' * (len(faults) > 1)}:{lines}", "mend these keys, then run again"
+    )
+
+
+def _fault(detail: ErrorDetails) -> str:
+    place = [str(part) for part in detail["loc"]]
+    key = ".".join(place) or "the file"
+    if detail["type"] in ("unexpected_keyword_argument", "missing", "missing_argument"):
+        allowed = _keys_of(place[:-1])
+        if detail["type"] == "unexpected_keyword_argument":
+            near = difflib.get_close_matches(place[-1], allowed, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            return f"{key}: unknown key; {hint}{_scope(place)} has {', '.join(allowed)}"
+        return f"{key}: missing key; {_scope(place)} has {', '.join(allowed)}"
+    return f"{key}: {detail['msg'][:1].lower()}{detail['msg'][1:]} (got {detail['input']!r})"
+
+
+def _scope(place: list[str]) -> str:
+    return f"section {'.'.join(place[:-1])}" if len(place) > 1 else "the file"
+
+
+def _keys_of(place: list[str]) -> list[str]:
+    section: Any = Params
+    for name in place:
+        section = next((field.type for field in dataclasses.fields(section) if field.name == name), None)
+        if not dataclasses.is_dataclass(section):
+            return []
+    return [field.name for field in dataclasses.fields(section)]
+
+
+def _contradictions(params: Params) -> list[str]:
+    faults = []
+    if params.data.labels != "folders" and params.data.path is None and params.data.id is None:
+        faults.append("data.path, data.id: at least one must name a column")
+    if params.data.classes and len(set(params.data.classes)) < len(params.data.classes):
+        faults.append(f"data.classes: a class is named twice (got {params.data.classes})")
+    if params.demo.patients > params.demo.images:
+        faults.append("demo.patients: at most demo.images, since each patient has an image")
+    if params.demo.images > 4 * params.demo.patients:
+        faults.append("demo.images: at most 4 × demo.patients (two views of two sides)")
+    if params.split.folds == 1 and params.split.val + params.split.test >= 1:
+        faults.append("split.val, split.test: together they must leave patients for training (sum < 1)")
+    if params.finetune.class_weights and params.finetune.sampler == "weighted":
+        faults.append(
+            "finetune.class_weights: sampler weighted balances already; set sampler: none or class_weights: false"
+        )
+    for kind in ("resamplers", "heads"):
+        names, known = getattr(params.grid, kind), getattr(params, kind)
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                faults.append(f"grid.{kind}: {name!r} has no entry in section {kind} ({', '.join(known)}){hint}")
+        if len(set(names)) < len(names):
+            faults.append(f"grid.{kind}: a name stands twice (got {names})")
+    return faults
