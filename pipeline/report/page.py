@@ -1,0 +1,229 @@
+"""report.html: one file that opens offline and says which arm won, by how much, and whether that is real."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.report import plots, tables, words
+
+CURVES = ("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc")
+QUARANTINE_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the other stages left behind, as their files hold it.
+
+    Attributes:
+        index: of the usable images.
+        splits: image_id, fold, role.
+        split_summary: splits.json.
+        histories: history.csv by backbone; empty tables for frozen ones.
+        fits: fit.json by arm.
+        metrics: metrics.json.
+        comparison: comparison.csv.
+        per_class: evaluation/per_class.csv.
+        confusion: evaluation/confusion.json.
+        roc: class, fpr, tpr of the selected arm.
+        pr: class, recall, precision of the selected arm.
+        collapse: evaluation/collapse.json.
+        audit: audit.json.
+        quarantine: path, stage, reason, remedy.
+        manifests: of what was made on the way, for the package versions.
+    """
+
+    index: pd.DataFrame
+    splits: pd.DataFrame
+    split_summary: Mapping[str, Any]
+    histories: Mapping[str, pd.DataFrame]
+    fits: Mapping[str, Mapping[str, Any]]
+    metrics: Mapping[str, Any]
+    comparison: pd.DataFrame
+    per_class: pd.DataFrame
+    confusion: Mapping[str, Any]
+    roc: pd.DataFrame
+    pr: pd.DataFrame
+    collapse: Mapping[str, Sequence[Mapping[str, Any]]]
+    audit: Mapping[str, Any]
+    quarantine: pd.DataFrame
+    manifests: Sequence[Mapping[str, Any]]
+
+
+def environment() -> Environment:
+    """Templates of this folder, with the words of `report.words` as filters; everything is escaped."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = (words.number, words.signed, words.count, words.percent, words.estimate, words.difference)
+    templates.filters.update({function.__name__: function for function in filters})
+    templates.globals.update(span=words.span, absent=words.absent, tones=words.TONES)
+    return templates
+
+
+def render(
+    results: Results, title: str, images: str, select: Sequence[str], kappa: str, confidence: float, settings: str
+) -> str:
+    """The page as HTML.
+
+    Args:
+        results: what the other stages left behind.
+        title: of the page.
+        images: the image folder, as given; it is not shown.
+        select: the metrics that selected on validation, in their order.
+        kappa: weighting of kappa; with `none` the classes have no order.
+        confidence: of the intervals.
+        settings: all params, as text.
+    """
+    classes, names = results.split_summary["classes"], words.metric_names(kappa)
+    ordered = kappa != "none"
+    light, dark = plots.palette(len(classes), ordered)
+    return environment().get_template("report.html.j2").render(
+        title=title,
+        classes=classes,
+        names=names,
+        select=select,
+        confidence=confidence,
+        settings=settings,
+        dashes=[plots.dash(number, ordered) for number in range(len(classes))],
+        colours=_variables("class", light) + _variables("series", plots.NOMINAL),
+        colours_dark=_variables("class", dark) + _variables("series", plots.NOMINAL_DARK),
+        **_head(results, names, kappa),
+        **_data(results, classes, images),
+        **_training(results, classes, names),
+        **_arms(results, select),
+        roc=Markup(plots.roc(results.roc, classes, ordered)),
+        pr=Markup(plots.precision_recall(results.pr, classes, ordered)),
+        packages=tables.package_versions([*results.manifests, *results.fits.values()]),
+    )
+
+
+def _variables(kind: str, colours: Sequence[str]) -> str:
+    return " ".join(f"--{kind}-{number}: {colour};" for number, colour in enumerate(colours))
+
+
+def _head(results: Results, names: Mapping[str, str], kappa: str) -> dict[str, Any]:
+    """The first screen: verdict, figures, the rarest class, warnings."""
+    selected, arms = results.metrics["selected"], results.metrics["arms"]
+    baseline = tables.baseline_of(results.comparison, selected)
+    other = None if baseline == selected else baseline
+    rows = tables.differences(results.comparison, other, [selected]) if other else []
+    gains = rows[0]["metrics"] if rows else {}
+    test = results.splits[results.splits["role"] == "test"]
+    tested = results.index[results.index["image_id"].isin(test["image_id"])]
+    shown = [gains[key] for key in words.HEADLINE if key in gains]
+    sentences = [words.measured(arms[selected]["test"], names, len(tested), tested["group"].nunique(), test["fold"].nunique())]
+    sentences += [words.against(other, shown, names)] if other and shown else []
+    return {
+        "selected": selected,
+        "baseline": baseline,
+        "verdict": words.verdict(selected, baseline, len(arms), gains.get("macro_f1")),
+        "sentences": [*sentences, _rarest(results, selected, other)],
+        "headline": [
+            {
+                "key": key,
+                "selected": arms[selected]["test"],
+                "baseline": arms[other]["test"] if other else None,
+                "gain": gains.get(key),
+            }
+            for key in words.HEADLINE
+        ],
+        "warnings": _warnings(results, selected),
+        "others_collapsed": {arm: lines for arm, lines in _collapses(results).items() if arm != selected},
+    }
+
+
+def _rarest(results: Results, selected: str, other: str | None) -> str:
+    """Rarest by test images, since its figures are shown; ties go to the first in the classes' order."""
+    of_arm = results.per_class[results.per_class["arm"] == selected]
+    row = of_arm.loc[of_arm["n"].idxmin()].to_dict()
+    before = results.per_class[(results.per_class["arm"] == other) & (results.per_class["class"] == row["class"])]
+    return words.rarest(row, other, before.iloc[0].to_dict() if len(before) else None)
+
+
+def _collapses(results: Results) -> dict[str, list[str]]:
+    return {arm: [tables.collapse_line(clause) for clause in clauses] for arm, clauses in results.collapse.items() if clauses}
+
+
+def _warnings(results: Results, selected: str) -> list[dict[str, str]]:
+    """What undermines the verdict, in the tone `bad`, then what deserves a look."""
+    collapsed = [{"tone": "bad", "text": f"{selected} has collapsed: {line}"} for line in _collapses(results).get(selected, [])]
+    audit = [
+        {"tone": words.TONES[check["verdict"]], "text": f"audit, {name} ({check['verdict']}): {check['finding']}"}
+        for name, check in results.audit["checks"].items()
+        if check["verdict"] != "ok"
+    ]
+    noted = [f"split: {warning}" for warning in results.split_summary["warnings"]]
+    noted += [f"{selected}, {warning}" for warning in tables.fit_warnings(results.fits[selected])]
+    if len(results.quarantine):
+        noted.append(f"{words.count(len(results.quarantine), 'entry', 'entries')} in the quarantine: these files were left out")
+    looks = [{"tone": "look", "text": text} for text in noted]
+    return sorted(collapsed + audit + looks, key=lambda warning: warning["tone"] != "bad")
+
+
+def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, Any]:
+    quarantine = tables.without_root(results.quarantine, images)
+    return {
+        "images": len(results.index),
+        "patients": results.index["group"].nunique(),
+        "class_counts": tables.class_counts(results.index, classes),
+        "facts": tables.facts(results.index),
+        "split_rows": tables.split_rows(results.split_summary),
+        "seed": results.split_summary["seed"],
+        "quarantined": len(quarantine),
+        "quarantine_counts": tables.quarantine_counts(quarantine),
+        "quarantine_rows": quarantine.head(QUARANTINE_ROWS).to_dict("records"),
+        "checks": results.audit["checks"],
+    }
+
+
+def _training(results: Results, classes: Sequence[str], names: Mapping[str, str]) -> dict[str, Any]:
+    """Figures of the training history; none for a frozen backbone."""
+    trained = {name: history for name, history in results.histories.items() if len(history)}
+    if not trained:
+        return {"trained": [], "history_figures": [], "share_figures": [], "epoch_seconds": None, "epoch_collapses": []}
+    histories = list(trained.values())
+    curves = [key for key in CURVES if all(f"val_{key}" in history for history in histories)]
+    figures = [plots.losses(histories), *(plots.metric(histories, f"val_{key}", names[key]) for key in curves)]
+    return {
+        "trained": list(trained),
+        "history_figures": [Markup(figure) for figure in figures],
+        "share_figures": [(name, Markup(_shares(results, name, history, classes))) for name, history in trained.items()],
+        "epoch_seconds": sum(history["seconds"].sum() for history in histories),
+        "epoch_collapses": [
+            {"backbone": name, "epoch": int(row["epoch"]), "text": row["collapse"], "chosen": bool(row["chosen"])}
+            for name, history in trained.items()
+            for row in history[history["collapse"].fillna("") != ""].to_dict("records")
+        ],
+    }
+
+
+def _shares(results: Results, name: str, history: pd.DataFrame, classes: Sequence[str]) -> str:
+    counts = history.set_index("epoch")[[f"predicted_{label}" for label in classes]]
+    fold = next(fold for fold in results.split_summary["folds"] if f"fold-{fold['fold']}" == name)
+    truth = [fold["roles"]["val"]["classes"].get(label, 0) for label in classes]
+    return plots.predicted_share(counts, truth, f"share-{name}")
+
+
+def _arms(results: Results, select: Sequence[str]) -> dict[str, Any]:
+    selected = results.metrics["selected"]
+    rows = tables.arm_rows(results.metrics, select, results.fits, results.collapse)
+    order = [row["arm"] for row in rows]
+    references = sorted(dict.fromkeys(results.comparison["reference"]), key=lambda name: name == selected)
+    return {
+        "arms": rows,
+        "compared": list(dict.fromkeys(results.comparison["metric"])),
+        "comparisons": [(name, tables.differences(results.comparison, name, order)) for name in references],
+        "confusion": tables.confusion_rows(results.confusion["arms"][selected], results.confusion["classes"]),
+        "per_class": results.per_class[results.per_class["arm"] == selected].to_dict("records"),
+        "folds": results.metrics["arms"][selected]["folds"],
+        "resampled": tables.resampled(results.fits[selected], results.split_summary["classes"]),
+    }

@@ -1,0 +1,163 @@
+"""How figures and verdicts are put into words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MINUS = "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"
+HEADLINE = ("macro_f1", "kappa", "balanced_accuracy_adjusted")
+TONES = {"better": "ok", "worse": "bad", "can't tell": "", "ok": "ok", "look": "look", "invalid": "bad"}
+# Explicit VR unless said otherwise; PS3.6 table A-1.
+TRANSFER_SYNTAXES = {
+    "1.2.840.10008.1.2": "implicit little endian",
+    "1.2.840.10008.1.2.1": "explicit little endian",
+    "1.2.840.10008.1.2.1.99": "deflated",
+    "1.2.840.10008.1.2.2": "explicit big endian",
+    "1.2.840.10008.1.2.4.50": "JPEG baseline",
+    "1.2.840.10008.1.2.4.51": "JPEG extended",
+    "1.2.840.10008.1.2.4.57": "JPEG lossless",
+    "1.2.840.10008.1.2.4.70": "JPEG lossless SV1",
+    "1.2.840.10008.1.2.4.80": "JPEG-LS lossless",
+    "1.2.840.10008.1.2.4.81": "JPEG-LS near-lossless",
+    "1.2.840.10008.1.2.4.90": "JPEG 2000 lossless",
+    "1.2.840.10008.1.2.4.91": "JPEG 2000",
+    "1.2.840.10008.1.2.5": "RLE",
+}
+
+
+def metric_names(kappa: str) -> dict[str, str]:
+    """What the metrics are called on the page; `kappa` is its weighting (`none` for classes without an order)."""
+    return {
+        "macro_f1": "macro-F1",
+        "kappa": "kappa" if kappa == "none" else f"{kappa} kappa",
+        "balanced_accuracy_adjusted": "adjusted balanced accuracy",
+        "auc": "AUC",
+        "average_precision": "average precision",
+        "balanced_accuracy": "balanced accuracy",
+        "accuracy": "accuracy",
+        "brier": "Brier score",
+        "log_loss": "log loss",
+        "ece": "calibration error",
+    }
+
+
+def absent(value: Any) -> bool:
+    """Whether a figure is not there: JSON has null for NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """0.614 → 0.61; −0.0 → 0.00; a dash for none."""
+    if absent(value):
+        return DASH
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """+0.12, −0.03; a difference that rounds to nothing has no sign."""
+    text = number(value, digits)
+    return text if absent(value) or text.startswith(MINUS) or float(text) == 0 else f"+{text}"
+
+
+def span(low: float | None, high: float | None) -> str:
+    """0.55–0.67, or −0.05 to 0.10, since a dash before a minus can't be read."""
+    if absent(low) or absent(high):
+        return ""
+    ends = number(low), number(high)
+    return (" to " if ends[0].startswith(MINUS) else DASH).join(ends)
+
+
+def estimate(figures: Mapping[str, Any], key: str) -> str:
+    """0.61 (0.55–0.67), from `key`, `key_low` and `key_high`."""
+    interval = span(figures.get(f"{key}_low"), figures.get(f"{key}_high"))
+    return number(figures.get(key)) + (f" ({interval})" if interval else "")
+
+
+def difference(row: Mapping[str, Any]) -> str:
+    """+0.12 (+0.05 to +0.19), from `difference`, `low` and `high`."""
+    text = signed(row["difference"])
+    return text if absent(row["low"]) else f"{text} ({signed(row['low'])} to {signed(row['high'])})"
+
+
+def count(value: int, noun: str = "", plural: str = "") -> str:
+    """1,000 images; 1 image."""
+    return f"{value:,}" + (f" {noun if value == 1 else plural or noun + 's'}" if noun else "")
+
+
+def percent(share: float | None) -> str:
+    """0.034 → 3.4 %; 0.34 → 34 %."""
+    if absent(share) or share is None:
+        return DASH
+    return f"{number(100 * share, 1 if 0 < abs(share) < 0.0995 else 0)} %"
+
+
+def transfer_syntax(uid: str) -> str:
+    """Readable name of a DICOM transfer syntax; others as they are."""
+    return TRANSFER_SYNTAXES.get(uid, uid)
+
+
+def verdict(selected: str, baseline: str | None, arms: int, gain: Mapping[str, Any] | None) -> str:
+    """The first sentence of the page.
+
+    Args:
+        selected: the arm.
+        baseline: the arm without mitigation, None where the grid has none.
+        arms: how many were compared.
+        gain: row of comparison.csv for the selected arm's macro-F1 against the baseline.
+    """
+    if arms == 1:
+        return f"{selected} is the only arm."
+    if selected == baseline:
+        return f"The baseline {selected} itself was selected on validation: none of {arms - 1} other arms ranked above it."
+    chosen = f"{selected} was selected on validation"
+    if baseline is None or gain is None:
+        return f"{chosen}, from {arms} arms."
+    endings = {
+        "better": f"and has a better macro-F1 on test than the baseline {baseline}.",
+        "worse": f"but has a worse macro-F1 on test than the baseline {baseline}.",
+    }
+    undecided = f"but these test images can't tell whether its macro-F1 is better than that of the baseline {baseline}."
+    return f"{chosen}, {endings.get(gain['verdict'], undecided)}"
+
+
+def measured(
+    figures: Mapping[str, Any], names: Mapping[str, str], images: int, patients: int, folds: int
+) -> str:
+    """On 1,000 test images of 400 patients: macro-F1 0.61 (0.55–0.67), ….
+
+    Args:
+        figures: test figures of the selected arm, as in metrics.json.
+        names: by metric.
+        images: distinct test images over all folds.
+        patients: distinct patients of these.
+        folds: whose test predictions are pooled.
+    """
+    pooled = f" ({folds} folds, pooled)" if folds > 1 else ""
+    values = ", ".join(f"{names[key]} {estimate(figures, key)}" for key in HEADLINE)
+    return f"On {count(images, 'test image')} of {count(patients, 'patient')}{pooled}: {values}."
+
+
+def against(baseline: str, gains: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19): better; …."""
+    parts = [f"{names[gain['metric']]} {difference(gain)}: {gain['verdict']}" for gain in gains]
+    return f"Against the baseline {baseline}: {'; '.join(parts)}."
+
+
+def rarest(row: Mapping[str, Any], baseline: str | None, before: Mapping[str, Any] | None) -> str:
+    """What happens to the rarest class.
+
+    Args:
+        row: the selected arm's row of per_class.csv for that class.
+        baseline: name of the baseline, None where there is no other arm to compare with.
+        before: the baseline's row for that class.
+    """
+    size = f"{count(int(row['n']), 'test image')}, {count(int(row['patients']), 'patient')}"
+    text = f"The rarest class {row['class']} ({size}): recall {estimate(row, 'recall')}"
+    if before is not None:
+        text += f" against {number(before['recall'])} with {baseline}"
+    text += f"; precision {number(row['precision'])}"
+    return text + (f" against {number(before['precision'])}." if before is not None else ".")

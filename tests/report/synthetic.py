@@ -1,0 +1,207 @@
+"""An artifacts folder as the stages before `report` leave it, with figures that are made up but hang together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline import artifacts
+
+FOUR = ("A", "B", "C", "D")
+NINE = tuple(f"{r}-{h}" for r in ("none", "smote", "borderline_smote") for h in ("logistic", "lightgbm", "mlp"))
+BLOOD = (
+    "normal cell", "macrocyte", "microcyte", "spherocyte", "target cell", "stomatocyte", "ovalocyte",
+    "teardrop with a long tail", "burr cell", "schistocyte", "uncategorised", "hypochromia", "elliptocyte",
+)  # fmt: skip
+METRICS = (
+    "macro_f1", "kappa", "balanced_accuracy", "balanced_accuracy_adjusted", "auc",
+    "average_precision", "accuracy", "brier", "log_loss", "ece",
+)  # fmt: skip
+
+
+def write(
+    classes: Sequence[str] = FOUR,
+    folds: int = 3,
+    arms: Sequence[str] = NINE,
+    selected: str = "smote-logistic",
+    frozen: bool = False,
+    collapse: dict[str, list[dict[str, object]]] | None = None,
+    verdicts: dict[str, str] | None = None,
+) -> None:
+    """Write all that the report reads under artifacts/ of the current folder."""
+    rng = np.random.default_rng(0)
+    index = _index(classes, rng)
+    artifacts.save_index(index)
+    _save_splits(index, classes, folds, rng)
+    for name in ["shared"] if frozen else [f"fold-{fold}" for fold in range(folds)]:
+        artifacts.save_backbone(name, b"", _history(classes, 0 if frozen else 8, rng), {"packages": {"torch": "2.6.0"}})
+    for folder in (artifacts.PIXELS, artifacts.FEATURES):
+        artifacts.save_json(folder / "manifest.json", {"made_by": {"x": {"packages": {"numpy": "2.4.0"}}}})
+    for arm in arms:
+        artifacts.save_json(artifacts.FITS / arm / "fit.json", _fit(arm, classes, folds))
+    baseline = next((arm for arm in arms if arm.startswith("none-")), arms[0])
+    _save_evaluation(index, classes, folds, arms, selected, baseline, collapse or {}, rng)
+    artifacts.save_json(artifacts.AUDIT, {"checks": _checks(verdicts or {})})
+    rows = [
+        {"path": f"p/{number}.dcm", "reason": "is truncated", "remedy": "export it again"} for number in range(5)
+    ] + [{"path": "/hospital/Doe^Jane/images/x.dcm", "reason": "has no pixels", "remedy": "drop its row"}]
+    artifacts.save_quarantine("index", rows)
+
+
+def _index(classes: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
+    counts = [25, *(60 * (number + 1) for number in range(len(classes) - 1))]
+    labels = np.repeat(np.array(classes, dtype=object), counts)
+    total = len(labels)
+    columns = {name: np.array([""] * total, dtype=object) for name in artifacts.INDEX_COLUMNS}
+    syntaxes = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"]
+    columns |= {
+        "image_id": np.array([f"1.2.{number:05}" for number in range(total)], dtype=object),
+        "group": np.array([f"g{number // 2}" for number in range(total)], dtype=object),
+        "label": labels,
+        "modality": np.array(["MG"] * total, dtype=object),
+        "photometric": rng.choice(["MONOCHROME1", "MONOCHROME2"], total).astype(object),
+        "transfer_syntax": rng.choice(syntaxes, total).astype(object),
+    }
+    numbers = {"rows": 640, "columns": 512, "frames": 1, "bits_stored": 12, "signed": False, "size": 1}
+    return pd.DataFrame(columns).assign(**numbers)
+
+
+def _save_splits(index: pd.DataFrame, classes: Sequence[str], folds: int, rng: np.random.Generator) -> None:
+    rows, described = [], []
+    for fold in range(folds):
+        share = pd.Series(rng.random(index["group"].nunique()), index=index["group"].unique())
+        role = np.select([index["group"].map(share) < 0.2, index["group"].map(share) < 0.4], ["test", "val"], "train")
+        rows.append(pd.DataFrame({"image_id": index["image_id"], "fold": fold, "role": role}))
+        roles = {}
+        for name in artifacts.ROLES:
+            here = index[role == name]
+            roles[name] = {
+                "images": len(here),
+                "patients": here["group"].nunique(),
+                "classes": here["label"].value_counts().reindex(list(classes), fill_value=0).to_dict(),
+            }
+        described.append({"fold": fold, "roles": roles, "worst_drift": 0.034, "worst_class": classes[0]})
+    summary = {"seed": 0, "classes": list(classes), "folds": described, "warnings": []}
+    artifacts.save_splits(pd.concat(rows), summary)
+
+
+def _history(classes: Sequence[str], epochs: int, rng: np.random.Generator) -> pd.DataFrame:
+    epoch = np.arange(1, epochs + 1)
+    rise = 1 - np.exp(-epoch / 4)
+    history = pd.DataFrame({"epoch": epoch, "train_loss": 1.6 - rise, "val_loss": 1.6 - 0.8 * rise, "lr": 0.003})
+    for number, key in enumerate(("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc")):
+        history[f"val_{key}"] = (0.3 + 0.15 * number) * rise + rng.normal(0, 0.02, epochs)
+    for name in classes:
+        history[f"predicted_{name}"] = rng.integers(5, 60, epochs)
+    history["seconds"], history["chosen"] = 4.0, epoch == epochs - 1
+    history["collapse"] = np.where(epoch == 1, f"class {classes[0]} is never predicted", "")
+    return history
+
+
+def _fit(arm: str, classes: Sequence[str], folds: int) -> dict[str, object]:
+    warnings = [f"smote: class {classes[0]} has 4 rows, k_neighbors 5 → 3"] if arm.startswith("smote") else []
+    return {
+        "arm": arm,
+        "resampler": arm.split("-")[0],
+        "head": arm.split("-")[1],
+        "classes": list(classes),
+        "folds": [
+            {
+                "fold": fold,
+                "counts_before": {name: 12 * (number + 1) for number, name in enumerate(classes)},
+                "counts_after": dict.fromkeys(classes, 12 * len(classes)),
+                "seconds_resample": 0.02,
+                "seconds_fit": 0.31,
+                "warnings": warnings,
+            }
+            for fold in range(folds)
+        ],
+        "made_by": {"packages": {"scikit-learn": "1.9.0"}},
+    }
+
+
+def _figures(value: float, interval: bool) -> dict[str, float]:
+    figures = {key: round(value + 0.02 * number, 4) for number, key in enumerate(METRICS)}
+    if interval:
+        figures |= {f"{key}_low": figures[key] - 0.06 for key in METRICS}
+        figures |= {f"{key}_high": figures[key] + 0.06 for key in METRICS}
+    return figures
+
+
+def _save_evaluation(
+    index: pd.DataFrame,
+    classes: Sequence[str],
+    folds: int,
+    arms: Sequence[str],
+    selected: str,
+    baseline: str,
+    collapse: dict[str, list[dict[str, object]]],
+    rng: np.random.Generator,
+) -> None:
+    values = {arm: 0.61 if arm == selected else 0.49 - 0.012 * number for number, arm in enumerate(arms)}
+    described = {
+        arm: {
+            "val": _figures(value + 0.02, False),
+            "test": _figures(value, True),
+            "folds": {str(fold): {"val": _figures(value, False), "test": _figures(value, False)} for fold in range(folds)},
+        }
+        for arm, value in values.items()
+    }
+    artifacts.save_json(artifacts.METRICS, {"selected": selected, "arms": described})
+    compared = [
+        {
+            "arm": arm,
+            "reference": reference,
+            "metric": metric,
+            "difference": (gain := values[arm] - values[reference]),
+            "low": gain - 0.07,
+            "high": gain + 0.07,
+            "verdict": "better" if gain > 0.07 else "worse" if gain < -0.07 else "can't tell",
+        }
+        for reference in dict.fromkeys((baseline, selected))
+        for arm in arms
+        if arm != reference
+        for metric in ("macro_f1", "kappa", "balanced_accuracy_adjusted")
+    ]
+    columns = ["arm", "reference", "metric", "difference", "low", "high", "verdict"]
+    pd.DataFrame(compared, columns=columns).to_csv(artifacts.COMPARISON, index=False)
+    folder: Path = artifacts.EVALUATION
+    folder.mkdir()
+    pd.DataFrame([_class_row(index, arm, name, arm == selected) for arm in arms for name in classes]).to_csv(
+        folder / "per_class.csv", index=False
+    )
+    matrix = rng.integers(0, 12, (len(classes), len(classes))) + np.diag(40 * np.arange(1, len(classes) + 1))
+    artifacts.save_json(
+        folder / "confusion.json", {"classes": list(classes), "arms": {arm: matrix.tolist() for arm in arms}}
+    )
+    grid = np.linspace(0, 1, 400)
+    powers = zip(classes, np.linspace(0.1, 0.6, len(classes)), strict=True)
+    curves = pd.concat([pd.DataFrame({"class": name, "x": grid, "y": grid**power}) for name, power in powers])
+    curves.rename(columns={"x": "fpr", "y": "tpr"}).to_csv(folder / "roc.csv", index=False)
+    curves.assign(y=1 - 0.7 * curves["x"] * curves["y"]).rename(columns={"x": "recall", "y": "precision"}).to_csv(
+        folder / "pr.csv", index=False
+    )
+    artifacts.save_json(folder / "collapse.json", collapse)
+
+
+def _class_row(index: pd.DataFrame, arm: str, name: str, selected: bool) -> dict[str, object]:
+    mine = index[index["label"] == name]
+    recall = 0.56 if selected else 0.12
+    return {
+        "arm": arm, "class": name, "n": len(mine), "patients": mine["group"].nunique(), "predicted": len(mine) + 7,
+        "recall": recall, "recall_low": recall - 0.1, "recall_high": recall + 0.2, "specificity": 0.9,
+        "precision": 0.4, "f1": 0.45, "f1_low": 0.3, "f1_high": 0.6, "prevalence_ratio": 1.3,
+    }  # fmt: skip
+
+
+def _checks(verdicts: dict[str, str]) -> dict[str, object]:
+    findings = {
+        "row_counts": (1000, 1000, "features, index and splits have the same 1,000 images"),
+        "dead_dimensions": (0.02, 0.5, "10 of 512 dimensions are constant"),
+        "shared_patients": (0, 0, "no patient is in two roles of a fold"),
+    }
+    return {
+        name: {"value": value, "threshold": limit, "verdict": verdicts.get(name, "ok"), "rows": [], "finding": finding}
+        for name, (value, limit, finding) in findings.items()
+    }
