@@ -83,17 +83,31 @@ def load_index() -> pd.DataFrame:
     return _load_parquet(INDEX, INDEX_COLUMNS, "index")
 
 
+def classes(index: pd.DataFrame, given: Sequence[str] | None) -> list[str]:
+    """Class names in order: as given in data.classes, else the labels sorted (numbers by value)."""
+    return list(given) if given else sorted(index["label"].unique(), key=_by_value)
+
+
 def save_quarantine(stage: str, rows: Sequence[Mapping[str, str]]) -> None:
     """Set a stage's part of quarantine.csv; `rows` have path, reason and remedy. The other parts stay."""
-    part = pd.DataFrame([{**row, "stage": stage} for row in rows], columns=list(QUARANTINE_COLUMNS), dtype="str")
+    part = pd.DataFrame(
+        [{**row, "stage": stage} for row in rows], columns=list(QUARANTINE_COLUMNS), dtype="str"
+    )
     _save_csv(QUARANTINE_PARTS / f"{stage}.csv", part.sort_values("path", kind="stable"))
     _save_csv(QUARANTINE, load_quarantine())
 
 
 def load_quarantine() -> pd.DataFrame:
     """What every stage set aside: path, stage, reason, remedy, all str."""
-    parts = [pd.read_csv(part, dtype="str", keep_default_na=False) for part in sorted(QUARANTINE_PARTS.glob("*.csv"))]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(QUARANTINE_COLUMNS), dtype="str")
+    parts = [
+        pd.read_csv(part, dtype="str", keep_default_na=False)
+        for part in sorted(QUARANTINE_PARTS.glob("*.csv"))
+    ]
+    return (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=list(QUARANTINE_COLUMNS), dtype="str")
+    )
 
 
 def save_splits(splits: pd.DataFrame, summary: Mapping[str, Any]) -> None:
@@ -165,16 +179,20 @@ def load_pixels() -> Pictures:
     for name, checksum in manifest["files"].items():
         _verify(PIXELS / name, checksum, "pixels")
     rows = _load_parquet(PIXELS / "rows.parquet", PIXEL_ROWS, "pixels")
-    shards = {int(name[:5]): np.load(PIXELS / name, mmap_mode="r") for name in manifest["files"] if name.endswith(".npy")}
+    shards = {
+        int(name[:5]): np.load(PIXELS / name, mmap_mode="r")
+        for name in manifest["files"]
+        if name.endswith(".npy")
+    }
     return Pictures(rows, manifest, shards)
 
 
 # Backbones
 
 
-def backbone_name(fold: int, shared: bool) -> str:
-    """Folder of a fold's weights, and name of the features made with them: frozen backbones share one."""
-    return "shared" if shared else f"fold-{fold}"
+def backbone_name(fold: int | None) -> str:
+    """Folder of a fold's weights, and name of the features made with them; None for the one that all folds share."""
+    return "shared" if fold is None else f"fold-{fold}"
 
 
 def save_backbone(name: str, weights: bytes, history: pd.DataFrame, made_by: Mapping[str, Any]) -> None:
@@ -182,7 +200,7 @@ def save_backbone(name: str, weights: bytes, history: pd.DataFrame, made_by: Map
     with folder_atomic(BACKBONE / name) as folder:
         (folder / "weights.safetensors").write_bytes(weights)
         history.to_csv(folder / "history.csv", index=False)
-        _write_manifest(folder, made_by)
+        _write_manifest(folder, {"made_by": made_by})
 
 
 def load_backbone(name: str) -> dict[str, Any]:
@@ -253,10 +271,24 @@ def load_features() -> Features:
     return Features(values, rows, manifest)
 
 
+def join_rows(
+    rows: pd.DataFrame, index: pd.DataFrame, split: pd.DataFrame, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Rows of the pictures or features, in their order, with label, label_number and role ("" outside the split)."""
+    joined = rows[["image_id"]].merge(index[["image_id", "label", "group"]], on="image_id", how="left")
+    joined = joined.merge(split[["image_id", "role"]], on="image_id", how="left").fillna(
+        {"role": "", "label": ""}
+    )
+    joined["label_number"] = pd.Categorical(joined["label"], categories=list(classes)).codes.astype(int)
+    return joined
+
+
 # Fits
 
 
-def save_fit(arm: str, predictions: pd.DataFrame, fitted: Sequence[object], report: Mapping[str, Any]) -> None:
+def save_fit(
+    arm: str, predictions: pd.DataFrame, fitted: Sequence[object], report: Mapping[str, Any]
+) -> None:
     """Write predictions.parquet, head.joblib (one fitted object per fold) and fit.json of an arm."""
     import joblib
 
@@ -293,7 +325,13 @@ def provenance(
     for source in sorted(code.glob("*.py")):
         sources.update(source.name.encode() + source.read_bytes())
     versions = {name: metadata.version(name) for name in packages}
-    made = {"stage": stage, "params": params, "inputs": inputs, "packages": versions, "code": sources.hexdigest()[:16]}
+    made = {
+        "stage": stage,
+        "params": params,
+        "inputs": inputs,
+        "packages": versions,
+        "code": sources.hexdigest()[:16],
+    }
     return json.loads(json.dumps(made, default=_plain))
 
 
@@ -303,15 +341,22 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def checksum_of(*arrays: Any) -> str:
-    """SHA-256 of the values of tables and arrays, hexadecimal."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        if isinstance(array, pd.DataFrame | pd.Series):
-            digest.update(pd.util.hash_pandas_object(array, index=False).to_numpy().tobytes())
-        else:
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def checksum_of(table: pd.DataFrame) -> str:
+    """SHA-256 of the values of a table, hexadecimal."""
+    return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()
+
+
+def checksum_of_json(value: object) -> str:
+    """SHA-256 of a value's JSON, hexadecimal."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def is_current(folder: Path, made_by: Mapping[str, Any]) -> bool:
+    """Whether an undamaged artifact with this provenance lies there."""
+    try:
+        return _load_manifest(folder, "")["made_by"] == made_by
+    except PipelineError:
+        return False
 
 
 # Files
@@ -347,7 +392,7 @@ def folder_atomic(path: Path) -> Iterator[Path]:
         old = aside.with_name(aside.name + ".old")
         try:
             yield aside
-            for file in aside.iterdir():
+            for file in filter(Path.is_file, aside.iterdir()):
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
             os.chmod(aside, 0o755)
@@ -366,11 +411,15 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise PipelineError(
-                path, "no space left on the disk", "free some space, then run `dvc repro` again: finished work is kept"
+                path,
+                "no space left on the disk",
+                "free some space, then run `dvc repro` again: finished work is kept",
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise PipelineError(
-                path, f"cannot be written ({error.strerror})", f"give yourself write permission on {path.parent}"
+                path,
+                f"cannot be written ({error.strerror})",
+                f"give yourself write permission on {path.parent}",
             ) from error
         raise
 
@@ -423,6 +472,13 @@ def _missing(path: Path, stage: str) -> PipelineError:
 
 def _rebuild(path: Path, stage: str) -> str:
     return f"delete {path} and run `dvc repro {stage}`"
+
+
+def _by_value(name: str) -> tuple[float, str]:
+    try:
+        return float(name), name
+    except ValueError:
+        return float("inf"), name
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,14 @@ from typing import TypeVar
 
 from joblib import Parallel, delayed
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -14,18 +21,27 @@ Result = TypeVar("Result")
 
 def workers(asked: int) -> int:
     """Number of processes: as asked, or one per usable core for 0."""
-    return asked or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    return asked or len(
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
 
 
 def map(  # noqa: A001 - the field's word
-    function: Callable[[Item], Result], items: Sequence[Item], processes: int, label: str
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    processes: int,
+    label: str,
+    threads: bool = False,
 ) -> Iterator[Result]:
-    """Results in the order of `items`, as they become ready; a bar counts them."""
+    """Results in the order of `items`, as they become ready; a bar counts them.
+
+    `threads` where the work leaves the interpreter's lock and its arrays should not be copied to other processes.
+    """
     processes = min(workers(processes), len(items))
     if processes <= 1:
         yield from track((function(item) for item in items), len(items), label)
         return
-    jobs = Parallel(n_jobs=processes, return_as="generator", pre_dispatch="2*n_jobs")
+    jobs = Parallel(n_jobs=processes, return_as="generator", prefer="threads" if threads else "processes")
     yield from track(jobs(delayed(function)(item) for item in items), len(items), label)
 
 

@@ -121,7 +121,7 @@ class Finetune(_Section):
     lr: Positive
     weight_decay: NotNegative
     sampler: Literal["weighted", "none"]
-    class_weights: bool
+    loss: Literal["cross_entropy", "weighted"]
     augment: Augment
     seed: Seed
 
@@ -277,9 +277,9 @@ def _contradictions(params: Params) -> list[str]:
         faults.append("demo.images: at most 4 × demo.patients (two views of two sides)")
     if params.split.folds == 1 and params.split.val + params.split.test >= 1:
         faults.append("split.val, split.test: together they must leave patients for training (sum < 1)")
-    if params.finetune.class_weights and params.finetune.sampler == "weighted":
+    if params.finetune.loss == "weighted" and params.finetune.sampler == "weighted":
         faults.append(
-            "finetune.class_weights: sampler weighted balances already; set sampler: none or class_weights: false"
+            "finetune.loss: sampler weighted balances already; set sampler: none or loss: cross_entropy"
         )
     for kind in ("resamplers", "heads"):
         names, known = getattr(params.grid, kind), getattr(params, kind)
@@ -287,7 +287,9 @@ def _contradictions(params: Params) -> list[str]:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                faults.append(f"grid.{kind}: {name!r} has no entry in section {kind} ({', '.join(known)}){hint}")
+                faults.append(
+                    f"grid.{kind}: {name!r} has no entry in section {kind} ({', '.join(known)}){hint}"
+                )
         if len(set(names)) < len(names):
             faults.append(f"grid.{kind}: a name stands twice (got {names})")
     return faults

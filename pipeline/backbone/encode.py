@@ -1,0 +1,41 @@
+"""Pooled features of pictures."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.backbone import models
+from pipeline.backbone.train import device, to_input
+
+
+def encode(
+    model: nn.Module,
+    take: Callable[[np.ndarray], np.ndarray],
+    rows: np.ndarray,
+    batch_size: int,
+    watch: Callable[[range], Iterator[int]] = iter,
+) -> np.ndarray:
+    """Pooled features before the classifier, (n, D) float32, in the order of `rows`.
+
+    `eval()` and float32: what a picture's features are does not depend on the batch it is computed in.
+
+    Args:
+        model: a timm model.
+        take: positions (B,) → pictures (B, H, W) or (B, H, W, 3) uint8.
+        rows: positions to encode, (n,) int.
+        batch_size: pictures at a time.
+        watch: wraps the range of batches, for a progress bar.
+    """
+    where = device()
+    model.to(where, memory_format=torch.channels_last).eval()
+    features = [torch.empty(0, model.head_hidden_size or model.num_features)]
+    with torch.inference_mode():
+        for start in watch(range(0, len(rows), batch_size)):
+            pictures = to_input(take(rows[start : start + batch_size]), where)
+            mean, std = models.normalisation(model, pictures.shape[1])
+            features.append(
+                models.pooled_features(model, (pictures - mean.to(where)) / std.to(where)).float().cpu()
+            )
+    return torch.cat(features).numpy()

@@ -1,0 +1,121 @@
+"""Resamplers in feature space, on training rows only.
+
+One signature: (X (n, D) float32, y (n,) int, random_state, **params) → Resampled. Real rows come first and unchanged;
+a RandomState, not an integer, is passed on: with an integer, imbalanced-learn restarts the stream for each class.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Rows to fit a head on.
+
+    Attributes:
+        X: real rows, then added ones, (m, D) float32.
+        y: class numbers, (m,) int.
+        notes: where what was done is not what was asked for.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    notes: list[str] = field(default_factory=list)
+
+
+def none(X: np.ndarray, y: np.ndarray, random_state: np.random.RandomState) -> Resampled:
+    """The rows as they are."""
+    return Resampled(X, y)
+
+
+def random_over(X: np.ndarray, y: np.ndarray, random_state: np.random.RandomState) -> Resampled:
+    """Rows of the smaller classes repeated at random up to the size of the largest."""
+    added = [random_state.choice(np.flatnonzero(y == label), size) for label, size in _lacking(y).items()]
+    rows = np.concatenate([np.arange(len(y)), *added])
+    return Resampled(X[rows], y[rows])
+
+
+def smote(X: np.ndarray, y: np.ndarray, random_state: np.random.RandomState, k_neighbors: int) -> Resampled:
+    """Synthetic rows between neighbours of a class (Chawla et al. 2002, doi:10.1613/jair.953).
+
+    A class with fewer than k + 1 rows uses the neighbours it has; a class with one row is repeated.
+    """
+    return _by_class(X, y, lambda label, size: _smote_class(X, y, label, size, random_state, k_neighbors))
+
+
+def borderline_smote(
+    X: np.ndarray, y: np.ndarray, random_state: np.random.RandomState, k_neighbors: int, m_neighbors: int
+) -> Resampled:
+    """SMOTE from rows in danger: half or more, not all, of the m nearest rows are of other classes.
+
+    Borderline-SMOTE1 of Han et al. 2005, doi:10.1007/11538059_91. A class with no row in danger takes plain SMOTE.
+    """
+    from imblearn.over_sampling import BorderlineSMOTE
+
+    def added(label: int, size: int) -> tuple[np.ndarray, list[str]]:
+        k = min(k_neighbors, int((y == label).sum()) - 1)
+        if k >= 1:
+            sampler = BorderlineSMOTE(
+                sampling_strategy={label: int((y == label).sum()) + size},
+                k_neighbors=k,
+                m_neighbors=min(m_neighbors, len(y) - 1),
+                random_state=random_state,
+            )
+            rows = sampler.fit_resample(X, y)[0][len(X) :]
+            if len(rows):
+                return rows, _shrunk(label, k, k_neighbors)
+        rows, notes = _smote_class(X, y, label, size, random_state, k_neighbors)
+        return rows, [f"class {label}: no row in danger, smote instead of borderline_smote", *notes]
+
+    return _by_class(X, y, added)
+
+
+def _by_class(
+    X: np.ndarray, y: np.ndarray, added: Callable[[int, int], tuple[np.ndarray, list[str]]]
+) -> Resampled:
+    """Each smaller class on its own, since each may need another number of neighbours or another method."""
+    parts, labels, notes = [X], [y], []
+    for label, size in _lacking(y).items():
+        rows, said = added(label, size)
+        parts.append(rows.astype(X.dtype, copy=False))
+        labels.append(np.full(len(rows), label, y.dtype))
+        notes += said
+    return Resampled(np.concatenate(parts), np.concatenate(labels), notes)
+
+
+def _smote_class(
+    X: np.ndarray, y: np.ndarray, label: int, size: int, random_state: np.random.RandomState, k_neighbors: int
+) -> tuple[np.ndarray, list[str]]:
+    from imblearn.over_sampling import SMOTE
+
+    own = np.flatnonzero(y == label)
+    if len(own) == 1:
+        return X[np.repeat(own, size)], [f"class {label}: one row, random_over instead of smote"]
+    k = min(k_neighbors, len(own) - 1)
+    sampler = SMOTE(sampling_strategy={label: len(own) + size}, k_neighbors=k, random_state=random_state)
+    return sampler.fit_resample(X, y)[0][len(X) :], _shrunk(label, k, k_neighbors)
+
+
+def _lacking(y: np.ndarray) -> dict[int, int]:
+    """Rows by which each class falls short of the largest."""
+    labels, counts = np.unique(y, return_counts=True)
+    return {
+        int(label): int(counts.max() - n) for label, n in zip(labels, counts, strict=True) if n < counts.max()
+    }
+
+
+def _shrunk(label: int, k: int, asked: int) -> list[str]:
+    return (
+        [f"class {label}: {k} neighbours instead of {asked}, since it has {k + 1} rows"] if k < asked else []
+    )
+
+
+RESAMPLERS: dict[str, Callable[..., Resampled]] = {
+    "none": none,
+    "random_over": random_over,
+    "smote": smote,
+    "borderline_smote": borderline_smote,
+}
+"""Random over-sampling and the SMOTE family; `none` is the baseline that every other arm must beat."""
