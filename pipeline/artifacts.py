@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -64,6 +64,30 @@ INDEX_COLUMNS = {
     "size": "int64",
     "fingerprint": "str",
 }
+SCAN_COLUMNS = {
+    "stamp": "str",
+    "path": "str",
+    "size": "int64",
+    "mtime_ns": "int64",
+    "fingerprint": "str",
+    "sop_uid": "str",
+    "patient": "str",
+    "accession": "str",
+    "study": "str",
+    "modality": "str",
+    "rows": "int32",
+    "columns": "int32",
+    "frames": "int32",
+    "bits_stored": "int16",
+    "signed": "bool",
+    "photometric": "str",
+    "transfer_syntax": "str",
+    "laterality": "str",
+    "view": "str",
+    "burned_in": "str",
+    "reason": "str",
+    "remedy": "str",
+}
 QUARANTINE_COLUMNS = ("path", "stage", "reason", "remedy")
 SPLITS_COLUMNS = {"image_id": "str", "fold": "int16", "role": "str"}
 PIXEL_ROWS = {"image_id": "str", "shard": "int32", "row": "int32", "fingerprint": "str"}
@@ -88,26 +112,30 @@ def classes(index: pd.DataFrame, given: Sequence[str] | None) -> list[str]:
     return list(given) if given else sorted(index["label"].unique(), key=_by_value)
 
 
+def save_scan(scan: pd.DataFrame) -> None:
+    """Write the memo of the scan; ids in it are keyed hashes."""
+    _save_parquet(SCAN, scan, SCAN_COLUMNS)
+
+
+def load_scan() -> pd.DataFrame:
+    """The memo of the last scan; empty where there is none that can be read, since a scan makes it anew."""
+    try:
+        return _load_parquet(SCAN, SCAN_COLUMNS, "index")
+    except PipelineError:
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in SCAN_COLUMNS.items()})
+
+
 def save_quarantine(stage: str, rows: Sequence[Mapping[str, str]]) -> None:
     """Set a stage's part of quarantine.csv; `rows` have path, reason and remedy. The other parts stay."""
-    part = pd.DataFrame(
-        [{**row, "stage": stage} for row in rows], columns=list(QUARANTINE_COLUMNS), dtype="str"
-    )
+    part = pd.DataFrame([{**row, "stage": stage} for row in rows], columns=list(QUARANTINE_COLUMNS), dtype="str")
     _save_csv(QUARANTINE_PARTS / f"{stage}.csv", part.sort_values("path", kind="stable"))
     _save_csv(QUARANTINE, load_quarantine())
 
 
 def load_quarantine() -> pd.DataFrame:
     """What every stage set aside: path, stage, reason, remedy, all str."""
-    parts = [
-        pd.read_csv(part, dtype="str", keep_default_na=False)
-        for part in sorted(QUARANTINE_PARTS.glob("*.csv"))
-    ]
-    return (
-        pd.concat(parts, ignore_index=True)
-        if parts
-        else pd.DataFrame(columns=list(QUARANTINE_COLUMNS), dtype="str")
-    )
+    parts = [pd.read_csv(part, dtype="str", keep_default_na=False) for part in sorted(QUARANTINE_PARTS.glob("*.csv"))]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(QUARANTINE_COLUMNS), dtype="str")
 
 
 def save_splits(splits: pd.DataFrame, summary: Mapping[str, Any]) -> None:
@@ -173,6 +201,36 @@ class Pictures:
         return out
 
 
+def save_pixels(
+    rows: pd.DataFrame, shape: Sequence[int], files: Mapping[str, str], made_by: Mapping[str, Any], refused: object
+) -> None:
+    """Put a picture store in force whose shards are written already.
+
+    rows.parquet and manifest.json are written in this order; then every other file of a shard is deleted.
+
+    Args:
+        rows: columns PIXEL_ROWS.
+        shape: of one picture, (H, W) or (H, W, 3).
+        files: checksum of each shard file by its name.
+        made_by: provenance.
+        refused: what could not be rendered, kept so that it is not tried again.
+    """
+    _save_parquet(PIXELS / "rows.parquet", rows, PIXEL_ROWS)
+    manifest = {
+        "stage": "pixels",
+        "made_by": made_by,
+        "shape": [len(rows), *shape],
+        "dtype": "uint8",
+        "row_count": len(rows),
+        "files": {**files, "rows.parquet": checksum(PIXELS / "rows.parquet")},
+        "refused": refused,
+    }
+    save_json(PIXELS / "manifest.json", manifest)
+    for file in PIXELS.glob("[0-9]*"):
+        if file.name not in files:
+            file.unlink()
+
+
 def load_pixels() -> Pictures:
     """The picture store; refused when a shard is not what the manifest says."""
     manifest = load_json(PIXELS / "manifest.json", "pixels")
@@ -180,9 +238,7 @@ def load_pixels() -> Pictures:
         _verify(PIXELS / name, checksum, "pixels")
     rows = _load_parquet(PIXELS / "rows.parquet", PIXEL_ROWS, "pixels")
     shards = {
-        int(name[:5]): np.load(PIXELS / name, mmap_mode="r")
-        for name in manifest["files"]
-        if name.endswith(".npy")
+        int(name[:5]): np.load(PIXELS / name, mmap_mode="r") for name in manifest["files"] if name.endswith(".npy")
     }
     return Pictures(rows, manifest, shards)
 
@@ -271,14 +327,10 @@ def load_features() -> Features:
     return Features(values, rows, manifest)
 
 
-def join_rows(
-    rows: pd.DataFrame, index: pd.DataFrame, split: pd.DataFrame, classes: Sequence[str]
-) -> pd.DataFrame:
+def join_rows(rows: pd.DataFrame, index: pd.DataFrame, split: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """Rows of the pictures or features, in their order, with label, label_number and role ("" outside the split)."""
     joined = rows[["image_id"]].merge(index[["image_id", "label", "group"]], on="image_id", how="left")
-    joined = joined.merge(split[["image_id", "role"]], on="image_id", how="left").fillna(
-        {"role": "", "label": ""}
-    )
+    joined = joined.merge(split[["image_id", "role"]], on="image_id", how="left").fillna({"role": "", "label": ""})
     joined["label_number"] = pd.Categorical(joined["label"], categories=list(classes)).codes.astype(int)
     return joined
 
@@ -286,9 +338,7 @@ def join_rows(
 # Fits
 
 
-def save_fit(
-    arm: str, predictions: pd.DataFrame, fitted: Sequence[object], report: Mapping[str, Any]
-) -> None:
+def save_fit(arm: str, predictions: pd.DataFrame, fitted: Sequence[object], report: Mapping[str, Any]) -> None:
     """Write predictions.parquet, head.joblib (one fitted object per fold) and fit.json of an arm."""
     import joblib
 
@@ -368,12 +418,23 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         PipelineError: the disk is full or the folder can't be written.
     """
+    with file_atomic(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def file_atomic(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of `path` when the block ends well.
+
+    Raises:
+        PipelineError: the disk is full or the folder can't be written.
+    """
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(aside, 0o644)

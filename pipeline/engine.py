@@ -21,12 +21,10 @@ Result = TypeVar("Result")
 
 def workers(asked: int) -> int:
     """Number of processes: as asked, or one per usable core for 0."""
-    return asked or len(
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
+    return asked or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
 
 
-def map(  # noqa: A001 - the field's word
+def map(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     processes: int,
@@ -71,6 +69,6 @@ def progress() -> Progress:
 class _WithNote(Progress):
     """Progress whose tasks carry a note, empty unless given."""
 
-    def add_task(self, description: str, **fields):  # noqa: ANN003, ANN201
+    def add_task(self, description: str, **fields):
         fields.setdefault("note", "")
         return super().add_task(description, **fields)

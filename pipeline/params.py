@@ -23,9 +23,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
 ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
-Selector = Literal[
-    "balanced_accuracy_adjusted", "kappa", "auc", "macro_f1", "balanced_accuracy", "average_precision"
-]
+Selector = Literal["balanced_accuracy_adjusted", "kappa", "auc", "macro_f1", "balanced_accuracy", "average_precision"]
 
 
 class _Section:
@@ -214,9 +212,7 @@ def load(path: Path = FILE) -> Params:
     try:
         values = YAML(typ="safe", pure=True).load(path)
     except OSError as error:
-        raise PipelineError(
-            path, f"cannot be read ({error.strerror})", "run from the folder that holds it"
-        ) from None
+        raise PipelineError(path, f"cannot be read ({error.strerror})", "run from the folder that holds it") from None
     except YAMLError as error:
         raise PipelineError(path, f"is not valid YAML: {error}", "mend the line that it names") from None
     return check(values, path)
@@ -278,18 +274,14 @@ def _contradictions(params: Params) -> list[str]:
     if params.split.folds == 1 and params.split.val + params.split.test >= 1:
         faults.append("split.val, split.test: together they must leave patients for training (sum < 1)")
     if params.finetune.loss == "weighted" and params.finetune.sampler == "weighted":
-        faults.append(
-            "finetune.loss: sampler weighted balances already; set sampler: none or loss: cross_entropy"
-        )
+        faults.append("finetune.loss: sampler weighted balances already; set sampler: none or loss: cross_entropy")
     for kind in ("resamplers", "heads"):
         names, known = getattr(params.grid, kind), getattr(params, kind)
         for name in names:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                faults.append(
-                    f"grid.{kind}: {name!r} has no entry in section {kind} ({', '.join(known)}){hint}"
-                )
+                faults.append(f"grid.{kind}: {name!r} has no entry in section {kind} ({', '.join(known)}){hint}")
         if len(set(names)) < len(names):
             faults.append(f"grid.{kind}: a name stands twice (got {names})")
     return faults

@@ -75,9 +75,7 @@ def _refine(counts: np.ndarray, roles: np.ndarray, shares: np.ndarray) -> np.nda
     return roles
 
 
-def _best_swap(
-    counts: np.ndarray, roles: np.ndarray, move: np.ndarray, weight: np.ndarray
-) -> tuple[int, int] | None:
+def _best_swap(counts: np.ndarray, roles: np.ndarray, move: np.ndarray, weight: np.ndarray) -> tuple[int, int] | None:
     best, pair = -SMALLEST_GAIN, None
     for one, other in itertools.combinations(range(len(weight)), 2):
         here, there = np.flatnonzero(roles == one), np.flatnonzero(roles == other)
@@ -146,9 +144,7 @@ def role_counts(counts: np.ndarray, roles: np.ndarray) -> np.ndarray:
     return np.stack([counts[roles == role].sum(0) for role in range(len(ROLES))])
 
 
-def absent_classes(
-    counts: np.ndarray, table: np.ndarray, folds: int, required: bool
-) -> Iterator[tuple[int, int]]:
+def absent_classes(counts: np.ndarray, table: np.ndarray, folds: int, required: bool) -> Iterator[tuple[int, int]]:
     """(role, class) without a row; with `required`, only those that enough patients could have filled.
 
     Training needs every class. Validation and test need a class that has a patient for each of the roles and folds.
@@ -196,9 +192,7 @@ def split_by_patient(
     return split
 
 
-def split_as_given(
-    index: pd.DataFrame, classes: Sequence[str], val: float, tries: int, seed: int
-) -> list[np.ndarray]:
+def split_as_given(index: pd.DataFrame, classes: Sequence[str], val: float, tries: int, seed: int) -> list[np.ndarray]:
     """The user's own split as one fold; without a validation role it is carved out of training by patient.
 
     Raises:
@@ -226,16 +220,12 @@ def split_as_given(
         groups, counts = _count(index, classes)
         is_test = np.zeros(len(counts), bool)
         is_test[groups[roles == TEST]] = True
-        attempts = [
-            _carve(counts, is_test, val, np.random.default_rng([seed, number])) for number in range(tries)
-        ]
+        attempts = [_carve(counts, is_test, val, np.random.default_rng([seed, number])) for number in range(tries)]
         roles = min(attempts, key=lambda split: _cost(counts, [split], 1))[groups]
     return [roles]
 
 
-def describe(
-    index: pd.DataFrame, classes: Sequence[str], split: Sequence[np.ndarray], seed: int
-) -> dict[str, object]:
+def describe(index: pd.DataFrame, classes: Sequence[str], split: Sequence[np.ndarray], seed: int) -> dict[str, object]:
     """Summary for splits.json: counts per fold, role and class, the worst ratio drift, and what is worth a warning."""
     groups, counts = _count(index, classes)
     folds, warnings = [], []
@@ -293,10 +283,7 @@ def _refuse_absent(
     for fold, roles in enumerate(split):
         table = role_counts(counts, roles)
         empty = [ROLES[role] for role in range(len(ROLES)) if not table[role].any()]
-        absent = [
-            f"{classes[c]} in {ROLES[role]}"
-            for role, c in absent_classes(counts, table, folds, required=True)
-        ]
+        absent = [f"{classes[c]} in {ROLES[role]}" for role, c in absent_classes(counts, table, folds, required=True)]
         if empty or absent:
             patients = dict(zip(classes, (counts > 0).sum(0).tolist(), strict=True))
             raise PipelineError(

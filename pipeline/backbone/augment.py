@@ -33,9 +33,7 @@ def augment(
     mirror_x = np.where(rng.random(n) < 0.5 * flip, -1.0, 1.0)
     mirror_y = np.where(rng.random(n) < 0.5 * turns, -1.0, 1.0)
     offset = 2 * rng.uniform(-shift, shift, (n, 2))  # grid coordinates span 2
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).transpose(
-        2, 0, 1
-    )  # (B, 2, 2)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)  # (B, 2, 2)
     turn *= zoom[:, None, None] * np.stack([mirror_x, mirror_y], 1)[:, None, :]
     matrix = torch.as_tensor(np.concatenate([turn, offset[:, :, None]], 2), dtype=torch.float32)
     grid = functional.affine_grid(matrix.to(pictures.device), list(pictures.shape), align_corners=False)

@@ -35,7 +35,5 @@ def encode(
         for start in watch(range(0, len(rows), batch_size)):
             pictures = to_input(take(rows[start : start + batch_size]), where)
             mean, std = models.normalisation(model, pictures.shape[1])
-            features.append(
-                models.pooled_features(model, (pictures - mean.to(where)) / std.to(where)).float().cpu()
-            )
+            features.append(models.pooled_features(model, (pictures - mean.to(where)) / std.to(where)).float().cpu())
     return torch.cat(features).numpy()

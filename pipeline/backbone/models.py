@@ -92,9 +92,7 @@ def _names(entry: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def to_bytes(model: nn.Module) -> bytes:
     """The state of a model in safetensors format."""
-    return safetensors.torch.save(
-        {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
-    )
+    return safetensors.torch.save({key: value.contiguous().cpu() for key, value in model.state_dict().items()})
 
 
 def from_bytes(name: str, channels: int, classes: int, weights: bytes) -> nn.Module:

@@ -82,9 +82,7 @@ def train(
         start = time.perf_counter()
         train_loss = _train_epoch(model, take, labels, train_rows, classes, recipe, optimiser, schedule, rng)
         if not np.isfinite(train_loss):
-            raise PipelineError(
-                f"finetune, epoch {epoch}", "the training loss is not finite", "lower finetune.lr"
-            )
+            raise PipelineError(f"finetune, epoch {epoch}", "the training loss is not finite", "lower finetune.lr")
         val_loss, probabilities = predict(model, take, labels, val_rows, recipe.batch_size)
         key, columns = judge(labels[val_rows], probabilities)
         if best_key is None or key > best_key:

@@ -9,9 +9,7 @@ import pandas as pd
 from pipeline.artifacts import FEATURE_ROWS, Features
 
 
-def reusable(
-    cached: Features | None, name: str, made_by: Mapping[str, Any], rows: pd.DataFrame
-) -> np.ndarray:
+def reusable(cached: Features | None, name: str, made_by: Mapping[str, Any], rows: pd.DataFrame) -> np.ndarray:
     """Position in the cached file of each row of `rows`, (N,) int, -1 where it must be computed.
 
     A cached row serves when weights, render settings, code and packages are the same, and the image's fingerprint too.

@@ -42,9 +42,7 @@ def mlp(random_state: int, hidden: int, alpha: float, max_iter: int) -> Any:
     """One hidden layer of rectified units, L2 penalty alpha, Adam (Kingma & Ba 2015, arXiv 1412.6980)."""
     from sklearn.neural_network import MLPClassifier
 
-    return MLPClassifier(
-        hidden_layer_sizes=(hidden,), alpha=alpha, max_iter=max_iter, random_state=random_state
-    )
+    return MLPClassifier(hidden_layer_sizes=(hidden,), alpha=alpha, max_iter=max_iter, random_state=random_state)
 
 
 HEADS: dict[str, Callable[..., Any]] = {"logistic": logistic, "lightgbm": lightgbm, "mlp": mlp}

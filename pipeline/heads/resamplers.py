@@ -72,9 +72,7 @@ def borderline_smote(
     return _by_class(X, y, added)
 
 
-def _by_class(
-    X: np.ndarray, y: np.ndarray, added: Callable[[int, int], tuple[np.ndarray, list[str]]]
-) -> Resampled:
+def _by_class(X: np.ndarray, y: np.ndarray, added: Callable[[int, int], tuple[np.ndarray, list[str]]]) -> Resampled:
     """Each smaller class on its own, since each may need another number of neighbours or another method."""
     parts, labels, notes = [X], [y], []
     for label, size in _lacking(y).items():
@@ -101,15 +99,11 @@ def _smote_class(
 def _lacking(y: np.ndarray) -> dict[int, int]:
     """Rows by which each class falls short of the largest."""
     labels, counts = np.unique(y, return_counts=True)
-    return {
-        int(label): int(counts.max() - n) for label, n in zip(labels, counts, strict=True) if n < counts.max()
-    }
+    return {int(label): int(counts.max() - n) for label, n in zip(labels, counts, strict=True) if n < counts.max()}
 
 
 def _shrunk(label: int, k: int, asked: int) -> list[str]:
-    return (
-        [f"class {label}: {k} neighbours instead of {asked}, since it has {k + 1} rows"] if k < asked else []
-    )
+    return [f"class {label}: {k} neighbours instead of {asked}, since it has {k + 1} rows"] if k < asked else []
 
 
 RESAMPLERS: dict[str, Callable[..., Resampled]] = {

@@ -70,7 +70,13 @@ def environment() -> Environment:
 
 
 def render(
-    results: Results, title: str, images: str, select: Sequence[str], kappa: str, confidence: float, settings: str
+    results: Results,
+    title: str,
+    images: str,
+    select: Sequence[str],
+    kappa: str,
+    confidence: float,
+    settings: str,
 ) -> str:
     """The page as HTML.
 
@@ -86,23 +92,27 @@ def render(
     classes, names = results.split_summary["classes"], words.metric_names(kappa)
     ordered = kappa != "none"
     light, dark = plots.palette(len(classes), ordered)
-    return environment().get_template("report.html.j2").render(
-        title=title,
-        classes=classes,
-        names=names,
-        select=select,
-        confidence=confidence,
-        settings=settings,
-        dashes=[plots.dash(number, ordered) for number in range(len(classes))],
-        colours=_variables("class", light) + _variables("series", plots.NOMINAL),
-        colours_dark=_variables("class", dark) + _variables("series", plots.NOMINAL_DARK),
-        **_head(results, names, kappa),
-        **_data(results, classes, images),
-        **_training(results, classes, names),
-        **_arms(results, select),
-        roc=Markup(plots.roc(results.roc, classes, ordered)),
-        pr=Markup(plots.precision_recall(results.pr, classes, ordered)),
-        packages=tables.package_versions([*results.manifests, *results.fits.values()]),
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            title=title,
+            classes=classes,
+            names=names,
+            select=select,
+            confidence=confidence,
+            settings=settings,
+            dashes=[plots.dash(number, ordered) for number in range(len(classes))],
+            colours=_variables("class", light) + _variables("series", plots.NOMINAL),
+            colours_dark=_variables("class", dark) + _variables("series", plots.NOMINAL_DARK),
+            **_head(results, names),
+            **_data(results, classes, images),
+            **_training(results, classes, names),
+            **_arms(results, select),
+            roc=Markup(plots.roc(results.roc, classes, ordered)),
+            pr=Markup(plots.precision_recall(results.pr, classes, ordered)),
+            packages=tables.package_versions([*results.manifests, *results.fits.values()]),
+        )
     )
 
 
@@ -110,61 +120,75 @@ def _variables(kind: str, colours: Sequence[str]) -> str:
     return " ".join(f"--{kind}-{number}: {colour};" for number, colour in enumerate(colours))
 
 
-def _head(results: Results, names: Mapping[str, str], kappa: str) -> dict[str, Any]:
+def _head(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     """The first screen: verdict, figures, the rarest class, warnings."""
     selected, arms = results.metrics["selected"], results.metrics["arms"]
     baseline = tables.baseline_of(results.comparison, selected)
     other = None if baseline == selected else baseline
     rows = tables.differences(results.comparison, other, [selected]) if other else []
     gains = rows[0]["metrics"] if rows else {}
-    test = results.splits[results.splits["role"] == "test"]
-    tested = results.index[results.index["image_id"].isin(test["image_id"])]
-    shown = [gains[key] for key in words.HEADLINE if key in gains]
-    sentences = [words.measured(arms[selected]["test"], names, len(tested), tested["group"].nunique(), test["fold"].nunique())]
-    sentences += [words.against(other, shown, names)] if other and shown else []
+    rare = tables.rarest(results.per_class)
+    headline = [
+        (key, names[key], arms[selected]["test"], arms[other]["test"] if other else None)
+        for key in words.HEADLINE
+    ]
+    headline.append(
+        ("recall", f"recall of {rare[selected]['class']} (rarest)", rare[selected], rare.get(other))
+    )
     return {
         "selected": selected,
         "baseline": baseline,
+        "rarest": rare[selected]["class"],
         "verdict": words.verdict(selected, baseline, len(arms), gains.get("macro_f1")),
-        "sentences": [*sentences, _rarest(results, selected, other)],
+        "sentences": [
+            _measured(results, names),
+            *([words.against(other, gains["macro_f1"], names)] if other and "macro_f1" in gains else []),
+            words.rarest(rare[selected], other, rare.get(other)),
+        ],
         "headline": [
-            {
-                "key": key,
-                "selected": arms[selected]["test"],
-                "baseline": arms[other]["test"] if other else None,
-                "gain": gains.get(key),
-            }
-            for key in words.HEADLINE
+            {"key": key, "name": name, "selected": mine, "baseline": before, "gain": gains.get(key)}
+            for key, name, mine, before in headline
         ],
         "warnings": _warnings(results, selected),
         "others_collapsed": {arm: lines for arm, lines in _collapses(results).items() if arm != selected},
     }
 
 
-def _rarest(results: Results, selected: str, other: str | None) -> str:
-    """Rarest by test images, since its figures are shown; ties go to the first in the classes' order."""
-    of_arm = results.per_class[results.per_class["arm"] == selected]
-    row = of_arm.loc[of_arm["n"].idxmin()].to_dict()
-    before = results.per_class[(results.per_class["arm"] == other) & (results.per_class["class"] == row["class"])]
-    return words.rarest(row, other, before.iloc[0].to_dict() if len(before) else None)
+def _measured(results: Results, names: Mapping[str, str]) -> str:
+    test = results.splits[results.splits["role"] == "test"]
+    images = results.index[results.index["image_id"].isin(test["image_id"])]
+    figures = results.metrics["arms"][results.metrics["selected"]]["test"]
+    return words.measured(figures, names, len(images), images["group"].nunique(), test["fold"].nunique())
 
 
 def _collapses(results: Results) -> dict[str, list[str]]:
-    return {arm: [tables.collapse_line(clause) for clause in clauses] for arm, clauses in results.collapse.items() if clauses}
+    return {
+        arm: [tables.collapse_line(clause) for clause in clauses]
+        for arm, clauses in results.collapse.items()
+        if clauses
+    }
 
 
 def _warnings(results: Results, selected: str) -> list[dict[str, str]]:
     """What undermines the verdict, in the tone `bad`, then what deserves a look."""
-    collapsed = [{"tone": "bad", "text": f"{selected} has collapsed: {line}"} for line in _collapses(results).get(selected, [])]
+    collapsed = [
+        {"tone": "bad", "text": f"{selected} has collapsed: {line}"}
+        for line in _collapses(results).get(selected, [])
+    ]
     audit = [
-        {"tone": words.TONES[check["verdict"]], "text": f"audit, {name} ({check['verdict']}): {check['finding']}"}
+        {
+            "tone": words.TONES[check["verdict"]],
+            "text": f"audit, {name} ({check['verdict']}): {check['finding']}",
+        }
         for name, check in results.audit["checks"].items()
         if check["verdict"] != "ok"
     ]
     noted = [f"split: {warning}" for warning in results.split_summary["warnings"]]
     noted += [f"{selected}, {warning}" for warning in tables.fit_warnings(results.fits[selected])]
     if len(results.quarantine):
-        noted.append(f"{words.count(len(results.quarantine), 'entry', 'entries')} in the quarantine: these files were left out")
+        noted.append(
+            f"{words.count(len(results.quarantine), 'entry', 'entries')} in the quarantine: these files were left out"
+        )
     looks = [{"tone": "look", "text": text} for text in noted]
     return sorted(collapsed + audit + looks, key=lambda warning: warning["tone"] != "bad")
 
@@ -189,17 +213,33 @@ def _training(results: Results, classes: Sequence[str], names: Mapping[str, str]
     """Figures of the training history; none for a frozen backbone."""
     trained = {name: history for name, history in results.histories.items() if len(history)}
     if not trained:
-        return {"trained": [], "history_figures": [], "share_figures": [], "epoch_seconds": None, "epoch_collapses": []}
+        return {
+            "trained": [],
+            "history_figures": [],
+            "share_figures": [],
+            "epoch_seconds": None,
+            "epoch_collapses": [],
+        }
     histories = list(trained.values())
     curves = [key for key in CURVES if all(f"val_{key}" in history for history in histories)]
-    figures = [plots.losses(histories), *(plots.metric(histories, f"val_{key}", names[key]) for key in curves)]
+    figures = [
+        plots.losses(histories),
+        *(plots.metric(histories, f"val_{key}", names[key]) for key in curves),
+    ]
     return {
         "trained": list(trained),
         "history_figures": [Markup(figure) for figure in figures],
-        "share_figures": [(name, Markup(_shares(results, name, history, classes))) for name, history in trained.items()],
+        "share_figures": [
+            (name, Markup(_shares(results, name, history, classes))) for name, history in trained.items()
+        ],
         "epoch_seconds": sum(history["seconds"].sum() for history in histories),
         "epoch_collapses": [
-            {"backbone": name, "epoch": int(row["epoch"]), "text": row["collapse"], "chosen": bool(row["chosen"])}
+            {
+                "backbone": name,
+                "epoch": int(row["epoch"]),
+                "text": row["collapse"],
+                "chosen": bool(row["chosen"]),
+            }
             for name, history in trained.items()
             for row in history[history["collapse"].fillna("") != ""].to_dict("records")
         ],
@@ -215,7 +255,9 @@ def _shares(results: Results, name: str, history: pd.DataFrame, classes: Sequenc
 
 def _arms(results: Results, select: Sequence[str]) -> dict[str, Any]:
     selected = results.metrics["selected"]
-    rows = tables.arm_rows(results.metrics, select, results.fits, results.collapse)
+    rows = tables.arm_rows(
+        results.metrics, select, results.fits, results.collapse, tables.rarest(results.per_class)
+    )
     order = [row["arm"] for row in rows]
     references = sorted(dict.fromkeys(results.comparison["reference"]), key=lambda name: name == selected)
     return {

@@ -85,7 +85,9 @@ def predicted_share(counts: pd.DataFrame, truth: Sequence[float], name: str) -> 
         name: of the figure, unique on the page.
     """
     figure, axes = _canvas("epoch", "share of predictions")
-    shares = counts.to_numpy(float) / np.maximum(counts.to_numpy(float).sum(axis=1, keepdims=True), 1)  # (epochs, K)
+    shares = counts.to_numpy(float) / np.maximum(
+        counts.to_numpy(float).sum(axis=1, keepdims=True), 1
+    )  # (epochs, K)
     first, last = counts.index[0], counts.index[-1]
     gap = max(1.0, 0.06 * len(counts))
     colours = [_class(number) for number in range(counts.shape[1])]
@@ -94,7 +96,9 @@ def predicted_share(counts: pd.DataFrame, truth: Sequence[float], name: str) -> 
     true = np.asarray(truth, float) / max(1.0, sum(truth))
     right = np.array([last + 0.5 + gap / 2, last + 0.5 + 1.5 * gap])
     axes.stackplot(right, np.repeat(true[:, None], 2, axis=1), colors=colours, linewidth=0)
-    ticks = sorted({int(first), *range(int(first) - 1 + _step(len(counts)), int(last) + 1, _step(len(counts)))})
+    ticks = sorted(
+        {int(first), *range(int(first) - 1 + _step(len(counts)), int(last) + 1, _step(len(counts)))}
+    )
     axes.set_xticks([*ticks, right.mean()], [*(str(tick) for tick in ticks), "true"])
     axes.set_ylim(0, 1)
     axes.grid(visible=False)
@@ -127,7 +131,9 @@ def _by_class(
 
 
 def _marked(axes: Axes, history: pd.DataFrame, column: str, number: int) -> None:
-    axes.plot(history["epoch"], history[column], color=_series(number), marker="." if len(history) < 3 else "")
+    axes.plot(
+        history["epoch"], history[column], color=_series(number), marker="." if len(history) < 3 else ""
+    )
     chosen = history[history["chosen"].astype(bool)]
     axes.plot(chosen["epoch"], chosen[column], "o", markersize=5, color=_series(number))
 

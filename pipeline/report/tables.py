@@ -38,7 +38,9 @@ def facts(index: pd.DataFrame, most: int = 6) -> list[dict[str, str]]:
         "frames": index["frames"].astype(str),
         "burned-in annotation": index["burned_in"],
     }
-    return [{"name": name, "values": _tally(column, most)} for name, column in columns.items() if _telling(column)]
+    return [
+        {"name": name, "values": _tally(column, most)} for name, column in columns.items() if _telling(column)
+    ]
 
 
 def _telling(column: pd.Series) -> bool:
@@ -74,6 +76,7 @@ def arm_rows(
     select: Sequence[str],
     fits: Mapping[str, Mapping[str, Any]],
     collapse: Mapping[str, Sequence[Any]],
+    rare: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """One row per arm, the selected one first, the others by the validation key."""
     selected = metrics["selected"]
@@ -91,9 +94,16 @@ def arm_rows(
             "test": metrics["arms"][arm]["test"],
             "seconds": sum(fold["seconds_resample"] + fold["seconds_fit"] for fold in fits[arm]["folds"]),
             "collapse": collapse.get(arm, []),
+            "rarest": rare[arm],
         }
         for arm in sorted(metrics["arms"], key=rank)
     ]
+
+
+def rarest(per_class: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """By arm, its row of per_class.csv for the class with the fewest test images; of equals the first."""
+    name = per_class.loc[per_class["n"].idxmin(), "class"]
+    return {row["arm"]: row for row in per_class[per_class["class"] == name].to_dict("records")}
 
 
 def baseline_of(comparison: pd.DataFrame, selected: str) -> str | None:
@@ -147,14 +157,17 @@ def resampled(fit: Mapping[str, Any], classes: Sequence[str]) -> list[dict[str, 
         for when in ("before", "after")
     )
     return [
-        {"class": name, "before": old, "after": new} for name, old, new in zip(classes, before, after, strict=True)
+        {"class": name, "before": old, "after": new}
+        for name, old, new in zip(classes, before, after, strict=True)
     ]
 
 
 def quarantine_counts(quarantine: pd.DataFrame) -> list[dict[str, Any]]:
     """Files per stage and reason, the most frequent first."""
     counts = quarantine.groupby(["stage", "reason"]).size().sort_values(ascending=False, kind="stable")
-    return [{"stage": stage, "reason": reason, "files": int(files)} for (stage, reason), files in counts.items()]
+    return [
+        {"stage": stage, "reason": reason, "files": int(files)} for (stage, reason), files in counts.items()
+    ]
 
 
 def without_root(quarantine: pd.DataFrame, root: str) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """How figures and verdicts are put into words."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
@@ -141,10 +141,9 @@ def measured(
     return f"On {count(images, 'test image')} of {count(patients, 'patient')}{pooled}: {values}."
 
 
-def against(baseline: str, gains: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
-    """Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19): better; …."""
-    parts = [f"{names[gain['metric']]} {difference(gain)}: {gain['verdict']}" for gain in gains]
-    return f"Against the baseline {baseline}: {'; '.join(parts)}."
+def against(baseline: str, gain: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19): better."""
+    return f"Against the baseline {baseline}: {names[gain['metric']]} {difference(gain)}: {gain['verdict']}."
 
 
 def rarest(row: Mapping[str, Any], baseline: str | None, before: Mapping[str, Any] | None) -> str:

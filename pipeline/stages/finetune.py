@@ -28,9 +28,7 @@ def run(params: Params) -> None:
     names = []
     for fold in folds:
         names.append(artifacts.backbone_name(fold))
-        made_by = _made_by(
-            params, pictures, classes, None if fold is None else splits[splits["fold"] == fold], index
-        )
+        made_by = _made_by(params, pictures, classes, None if fold is None else splits[splits["fold"] == fold], index)
         if artifacts.is_current(artifacts.BACKBONE / names[-1], made_by):
             log.info("%s: nothing changed, kept", names[-1])
             continue
@@ -45,9 +43,7 @@ def run(params: Params) -> None:
         log.info("%s: %s of %s parameters are trained", names[-1], f"{trainable:,}", f"{total:,}")
         history = pd.DataFrame(columns=["epoch"])
         if not frozen:
-            model, history = _train(
-                model, params, pictures, index, splits[splits["fold"] == fold], classes, names[-1]
-            )
+            model, history = _train(model, params, pictures, index, splits[splits["fold"] == fold], classes, names[-1])
         artifacts.save_backbone(names[-1], models.to_bytes(model), history, made_by)
     for stale in set(artifacts.backbone_names()) - set(names):
         shutil.rmtree(artifacts.BACKBONE / stale)
@@ -92,9 +88,7 @@ def _train(
     train_rows, val_rows = (np.flatnonzero(rows["role"] == role) for role in ("train", "val"))
     for role, positions in (("train", train_rows), ("val", val_rows)):
         if not len(positions):
-            raise PipelineError(
-                f"finetune, {name}", f"no {role} row has a picture", "see artifacts/quarantine.csv"
-            )
+            raise PipelineError(f"finetune, {name}", f"no {role} row has a picture", "see artifacts/quarantine.csv")
     log.info("%s: %s, loss %s", name, _balance(params), params.finetune.loss)
 
     def judge(truth: np.ndarray, probabilities: np.ndarray) -> tuple[tuple[float, ...], dict[str, Any]]:
@@ -102,10 +96,7 @@ def _train(
         predicted = np.bincount(probabilities.argmax(1), minlength=len(classes))
         fired = collapse.flags(truth, probabilities, classes, params.evaluate.kappa)
         return tuple(scores[key] for key in params.evaluate.select), {
-            **{
-                f"val_{key}": scores[key]
-                for key in ("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc")
-            },
+            **{f"val_{key}": scores[key] for key in ("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc")},
             **{f"predicted_{label}": int(n) for label, n in zip(classes, predicted, strict=True)},
             "collapse": "; ".join(flag["clause"] for flag in fired),
         }

@@ -25,25 +25,19 @@ def run(params: Params, arm: str) -> None:
     features, index, splits = artifacts.load_features(), artifacts.load_index(), artifacts.load_splits()
     classes = artifacts.classes(index, params.data.classes)
     folds = sorted(splits["fold"].unique())
-    rows = [
-        artifacts.join_rows(features.rows, index, splits[splits["fold"] == fold], classes) for fold in folds
-    ]
+    rows = [artifacts.join_rows(features.rows, index, splits[splits["fold"] == fold], classes) for fold in folds]
     units = [(fold, features.of_fold(fold), of) for fold, of in zip(folds, rows, strict=True)]
     work = partial(_fit_fold, classes=len(classes), resample=resample, head=make_head, seed=params.fit.seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             fitted = list(engine.map(work, units, params.engine.workers, arm, threads=True))
-        except (
-            ValueError
-        ) as error:  # scikit-learn's, LightGBM's and imbalanced-learn's word on a param's value
+        except ValueError as error:  # scikit-learn's, LightGBM's and imbalanced-learn's word on a param's value
             raise PipelineError(f"fit {arm}", str(error), "mend the params of this arm") from error
     said = sorted({f"{warning.category.__name__}: {warning.message}" for warning in caught})
     for message in said:
         log.warning(message)
-    predictions = [
-        _predictions(fold, of, one, classes) for fold, of, one in zip(folds, rows, fitted, strict=True)
-    ]
+    predictions = [_predictions(fold, of, one, classes) for fold, of, one in zip(folds, rows, fitted, strict=True)]
     report = {
         "arm": arm,
         "resampler": resampler,
@@ -63,18 +57,14 @@ def run(params: Params, arm: str) -> None:
     artifacts.save_fit(arm, pd.concat(predictions, ignore_index=True), pairs, report)
 
 
-def _fit_fold(
-    unit: tuple[int, np.ndarray, pd.DataFrame], classes: int, resample, head, seed: int
-) -> arms.FittedArm:  # noqa: ANN001
+def _fit_fold(unit: tuple[int, np.ndarray, pd.DataFrame], classes: int, resample, head, seed: int) -> arms.FittedArm:
     fold, X, rows = unit
     train, predict = _positions(rows)
     if not np.isfinite(X).all():
         raise PipelineError(
             "artifacts/features", "has values that are not finite", "run `dvc repro audit` to see which"
         )
-    return arms.fit_fold(
-        X, rows["label_number"].to_numpy(), train, predict, classes, resample, head, (seed, fold)
-    )
+    return arms.fit_fold(X, rows["label_number"].to_numpy(), train, predict, classes, resample, head, (seed, fold))
 
 
 def _positions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

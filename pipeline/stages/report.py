@@ -46,7 +46,10 @@ def load_results() -> page.Results:
         splits=artifacts.load_splits(),
         split_summary=artifacts.load_json(artifacts.SPLITS_SUMMARY, "split"),
         histories={name: artifacts.load_history(name) for name in backbones},
-        fits={arm: artifacts.load_json(artifacts.FITS / arm / "fit.json", f"fit@{arm}") for arm in metrics["arms"]},
+        fits={
+            arm: artifacts.load_json(artifacts.FITS / arm / "fit.json", f"fit@{arm}")
+            for arm in metrics["arms"]
+        },
         metrics=metrics,
         comparison=pd.read_csv(artifacts.COMPARISON),
         per_class=pd.read_csv(evaluation / "per_class.csv", converters={"class": str}),

@@ -34,9 +34,7 @@ def run(params: Params) -> None:
     ]
     artifacts.save_splits(pd.concat(folds, ignore_index=True), summary)
     for fold in summary["folds"]:
-        counts = ", ".join(
-            f"{role} {of['images']} of {of['patients']} patients" for role, of in fold["roles"].items()
-        )
+        counts = ", ".join(f"{role} {of['images']} of {of['patients']} patients" for role, of in fold["roles"].items())
         log.info(
             "fold %s: %s; worst ratio drift %.1f %% (%s)",
             fold["fold"],
