@@ -1,0 +1,53 @@
+"""dvc.yaml against the code: a stage that does not depend on all of its code can be silently stale."""
+
+from pathlib import Path
+
+import imports
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline import params
+from pipeline.__main__ import COMMANDS
+
+STAGES = YAML(typ="safe").load(imports.ROOT / "dvc.yaml")["stages"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_deps_are_the_import_closure_of_the_stage(stage):
+    expected = {path.as_posix() for path in imports.closure(Path(f"pipeline/stages/{stage}.py"))}
+    listed = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+    assert listed == expected, f"dvc.yaml: {stage} lacks {expected - listed}, has {listed - expected} in excess"
+
+
+@pytest.mark.parametrize("stage", ["audit", "report"])
+def test_a_page_depends_on_its_templates(stage):
+    listed = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".j2")}
+    assert any(Path(dep).name == f"{stage}.html.j2" for dep in listed)
+    assert all((imports.ROOT / dep).exists() for dep in listed)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_artifact_that_a_stage_reads_is_written_by_another(stage):
+    written = {
+        path for of in STAGES.values() for out in [*of.get("outs", []), *of.get("metrics", [])] for path in _path(out)
+    }
+    for dep in STAGES[stage]["deps"]:
+        if dep.startswith("artifacts/"):
+            assert any(path == dep or path.startswith(f"{dep}/") for path in written), dep
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_of_a_stage_exist(stage):
+    values = YAML(typ="safe").load(imports.ROOT / params.FILE)
+    for key in STAGES[stage]["params"]:
+        found = values
+        for part in key.replace("${item.resampler}", "smote").replace("${item.head}", "mlp").split("."):
+            found = found[part]
+
+
+def test_every_stage_is_a_command():
+    assert set(STAGES) <= set(COMMANDS)
+
+
+def _path(out):
+    return [out] if isinstance(out, str) else list(out)

@@ -1,0 +1,96 @@
+import copy
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline import params
+from pipeline.errors import PipelineError
+
+FILE = Path(__file__).parents[1] / "params.yaml"
+VALUES = YAML(typ="safe").load(FILE)
+
+
+@pytest.fixture
+def values():
+    return copy.deepcopy(VALUES)
+
+
+def test_the_params_of_the_repository_are_valid():
+    assert params.load(FILE).grid.heads == ["logistic", "lightgbm", "mlp"]
+
+
+def test_all_faults_are_reported_at_once(values):
+    values["finetune"]["epoch"] = values["finetune"].pop("epochs")
+    values["split"]["val"] = 2.0
+    values["render"]["fit"] = "stretch"
+    values["bogus"] = {}
+    with pytest.raises(PipelineError) as error:
+        params.check(values)
+    text = str(error.value)
+    assert text.startswith("params.yaml: 5 faults:")
+    assert "finetune.epochs: missing key; section finetune has policy, epochs" in text
+    assert "finetune.epoch: unknown key; did you mean epochs?" in text
+    assert "split.val: input should be less than 1 (got 2.0)" in text
+    assert "render.fit: input should be 'pad' or 'squash' (got 'stretch')" in text
+    assert "bogus: unknown key; the file has data, demo, split" in text
+    assert "Remedy: mend these keys" in text
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("split", "folds", "3", r"split.folds: input should be a valid integer \(got '3'\)"),
+        ("split", "folds", True, r"split.folds: input should be a valid integer \(got True\)"),
+        ("split", "seed", -1, r"split.seed: input should be greater than or equal to 0 \(got -1\)"),
+        ("data", "label", ["a", "b"], r"data.label: input should be a valid string"),
+        ("data", "task", "multilabel", r"data.task: input should be 'multiclass' \(got 'multilabel'\)"),
+        ("data", "classes", ["A"], r"data.classes: list should have at least 2 items"),
+        ("data", "classes", ["A", "A"], r"data.classes: a class is named twice"),
+        ("data", "path", None, r"data.path, data.id: at least one must name a column"),
+        ("finetune", "loss", "weighted", r"finetune.loss: sampler weighted balances already"),
+        ("grid", "heads", ["logistik"], r"grid.heads: 'logistik' has no entry in section heads.*did you mean logistic"),
+        ("grid", "resamplers", ["none", "none"], r"grid.resamplers: a name stands twice"),
+        ("grid", "heads", [], r"grid.heads: list should have at least 1 item"),
+        ("demo", "images", 1700, r"demo.images: at most 4 × demo.patients"),
+        ("evaluate", "select", ["accuracy"], r"evaluate.select.0: input should be 'balanced_accuracy_adjusted'"),
+    ],
+)
+def test_an_impossible_value_names_its_key_and_what_is_allowed(values, section, key, value, message):
+    values[section][key] = value
+    with pytest.raises(PipelineError, match=message):
+        params.check(values)
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused_for_one_hold_out(values):
+    values["split"] |= {"folds": 1, "val": 0.5, "test": 0.5}
+    with pytest.raises(PipelineError, match="they must leave patients for training"):
+        params.check(values)
+
+
+def test_a_seed_of_zero_is_a_seed(values):
+    values["split"]["seed"] = 0
+    assert params.check(values).split.seed == 0
+
+
+def test_numbers_as_class_names_become_text(values):
+    values["data"]["classes"] = [1, 2, 3, 4]
+    assert params.check(values).data.classes == ["1", "2", "3", "4"]
+
+
+def test_scientific_notation_and_words_are_read_as_in_yaml_1_2(tmp_path):
+    text = FILE.read_text().replace("lr: 0.003", "lr: 3e-3").replace("classes: null", "classes: [NO, YES]")
+    (tmp_path / "params.yaml").write_text(text)
+    loaded = params.load(tmp_path / "params.yaml")
+    assert (loaded.finetune.lr, loaded.data.classes) == (0.003, ["NO", "YES"])
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(PipelineError, match="run from the folder that holds it"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_broken_yaml_names_the_line(tmp_path):
+    (tmp_path / "params.yaml").write_text("data: [1,\nsplit: }")
+    with pytest.raises(PipelineError, match="(?s)is not valid YAML.*line 2"):
+        params.load(tmp_path / "params.yaml")
