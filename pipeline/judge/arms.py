@@ -1,0 +1,94 @@
+"""All that is said of one arm."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.judge import intervals, metrics
+from pipeline.judge.metrics import Kappa
+from pipeline.judge.tally import Predictions
+
+WITH_INTERVAL = ("recall", "f1")  # of the figures per class
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one role, over all folds; a row that is in several folds is there several times."""
+
+    predictions: Predictions
+    folds: np.ndarray  # (n,) int
+    patients: np.ndarray  # (n,) int, as `intervals.codes` gives them
+
+    def of_fold(self, fold: int) -> Predictions:
+        """Predictions of one fold."""
+        here = self.folds == fold
+        return Predictions(self.predictions.labels[here], self.predictions.probabilities[here])
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Figures of one arm.
+
+    Attributes:
+        figures: val, test (with <name>_low and <name>_high) and folds, by name.
+        classwise: columns of a table with one row per class, on test.
+        draws: (draws,) float64 by name, on test.
+    """
+
+    figures: dict[str, Any]
+    classwise: dict[str, np.ndarray]
+    draws: dict[str, np.ndarray]
+
+
+def judge(val: Rows, test: Rows, kappa: Kappa, draws: int, confidence: float, seed: int) -> Judged:
+    """Figures pooled over folds, those of test with intervals over patients, and those of each fold."""
+    drawn = intervals.bootstrap(
+        test.predictions,
+        test.patients,
+        metrics.registry(kappa) | {name: metrics.CLASSWISE[name] for name in WITH_INTERVAL},
+        draws,
+        seed,
+    )
+    ends = {name: intervals.percentiles(values, confidence) for name, values in drawn.items()}
+    low_high = {f"{name}{end}": float(ends[name][i]) for name in metrics.METRICS for i, end in _ENDS}
+    figures = {
+        "val": _scores(val.predictions, kappa),
+        "test": _scores(test.predictions, kappa) | {name: rounded(value) for name, value in low_high.items()},
+        "folds": {
+            str(fold): {
+                "val": _scores(val.of_fold(fold), kappa),
+                "test": _scores(test.of_fold(fold), kappa),
+            }
+            for fold in np.unique(test.folds)
+        },
+    }
+    return Judged(figures, _classwise(test, ends), {name: drawn[name] for name in metrics.METRICS})
+
+
+def rounded(value: float) -> float:
+    """Six digits: figures are kept in git, and the last bits of a sum differ between machines."""
+    return float(f"{value:.6g}")
+
+
+def _scores(predictions: Predictions, kappa: Kappa) -> dict[str, float]:
+    scores = metrics.score(predictions.labels, predictions.probabilities, kappa)
+    return {name: rounded(value) for name, value in scores.items()}
+
+
+def _classwise(test: Rows, ends: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+    labels, count = test.predictions.labels, test.predictions.classes
+    columns = {
+        "n": np.bincount(labels, minlength=count),
+        "patients": np.array([len(np.unique(test.patients[labels == number])) for number in range(count)]),
+        "predicted": np.bincount(test.predictions.predicted, minlength=count),
+    }
+    for name, values in metrics.point(test.predictions, metrics.CLASSWISE).items():
+        columns[name] = values
+        if name in WITH_INTERVAL:
+            columns |= {f"{name}{end}": ends[name][i] for i, end in _ENDS}
+    return columns
+
+
+_ENDS = ((0, "_low"), (1, "_high"))

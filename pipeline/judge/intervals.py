@@ -1,0 +1,62 @@
+"""Intervals by a bootstrap over patients.
+
+Images of one patient are not independent, so patients are drawn, with replacement, and an image counts as often
+as its patient (Field & Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x). The same seed gives every arm the same
+draws: differences between arms are paired.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from pipeline.judge.metrics import Metric
+from pipeline.judge.tally import Predictions, Tally
+
+CELLS = 2**19  # rows times draws held at once: 2 MB of float32, which a core's cache takes
+
+
+def codes(groups: np.ndarray) -> np.ndarray:
+    """Number of each row's patient, (n,) int, by first appearance: names of patients play no part."""
+    return pd.factorize(np.asarray(groups, dtype=object))[0]
+
+
+def draw(patients: np.ndarray, draws: int, seed: int, cells: int = CELLS) -> Iterator[np.ndarray]:
+    """How often each row counts, a column per draw, in blocks (n, b) float32 of at most `cells` numbers.
+
+    Args:
+        patients: (n,) int, as `codes` gives them.
+        draws: columns in all.
+        seed: of the draws; they do not depend on `cells`.
+        cells: bound on the memory of a block.
+    """
+    rng, count = np.random.default_rng(seed), int(patients.max()) + 1
+    step = max(1, cells // len(patients))
+    for start in range(0, draws, step):
+        width = min(step, draws - start)
+        drawn = rng.integers(0, count, (width, count)) * width + np.arange(width)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=count * width).reshape(count, width)
+        yield times.astype(np.float32)[patients]
+
+
+def bootstrap(
+    predictions: Predictions, patients: np.ndarray, metrics: Mapping[str, Metric], draws: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Figures of every draw, by name: (draws,) or (draws, K) float64."""
+    blocks = []
+    for weights in draw(patients, draws, seed):
+        tally = Tally(predictions, weights)
+        blocks.append({name: metric(tally) for name, metric in metrics.items()})
+    return {name: np.concatenate([block[name] for block in blocks]) for name in metrics}
+
+
+def percentiles(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the middle `confidence` of the draws (axis 0); a draw without a figure does not count."""
+    tail = (1 - confidence) / 2
+    flat = np.atleast_2d(values.T)  # (…, draws)
+    ends = [
+        np.quantile(row[~np.isnan(row)], [tail, 1 - tail]) if not np.isnan(row).all() else (np.nan, np.nan)
+        for row in flat
+    ]
+    low, high = np.array(ends).T.reshape(2, *values.shape[1:])
+    return low, high

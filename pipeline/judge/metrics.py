@@ -1,0 +1,178 @@
+"""Figures of one set of predictions, for many weightings of its rows at once.
+
+A point figure is the weighting by ones; a bootstrap is one column of weights per draw. A figure is the one that
+scikit-learn gives for the same `sample_weight`, with one rule on top: a class that has no weight among the labels
+of a draw is left out of that draw's mean over classes. A figure that is not defined (every class left out, nothing
+to divide by) is NaN.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from pipeline.judge.tally import Predictions, Tally, ratio
+
+Kappa = Literal["quadratic", "linear", "none"]
+
+SMALLEST = float(np.finfo(np.float64).eps)  # the least probability in log loss, as in scikit-learn
+
+Metric = Callable[[Tally], np.ndarray]
+
+
+def recall(tally: Tally) -> np.ndarray:
+    """Share of each class that is predicted as such, (B, K)."""
+    return ratio(_hits(tally), _true(tally))
+
+
+def specificity(tally: Tally) -> np.ndarray:
+    """Share of the other classes that is not predicted as this one, (B, K)."""
+    others = tally.total[:, None] - _true(tally)
+    return ratio(others - (_predicted(tally) - _hits(tally)), others)
+
+
+def precision(tally: Tally) -> np.ndarray:
+    """Share of the predictions of each class that is right, (B, K); NaN for a class never predicted."""
+    return ratio(_hits(tally), _predicted(tally))
+
+
+def f1(tally: Tally) -> np.ndarray:
+    """Harmonic mean of recall and precision of each class, (B, K)."""
+    return ratio(2 * _hits(tally), _true(tally) + _predicted(tally))
+
+
+def prevalence_ratio(tally: Tally) -> np.ndarray:
+    """Predicted over true frequency of each class, (B, K): 1 where as often predicted as there."""
+    return ratio(_predicted(tally), _true(tally))
+
+
+def macro_f1(tally: Tally) -> np.ndarray:
+    """F1, mean over classes."""
+    return _macro(f1(tally), tally)
+
+
+def cohens_kappa(tally: Tally, weighting: Kappa = "quadratic") -> np.ndarray:
+    """Agreement beyond chance (Cohen 1968, doi:10.1037/h0026256); quadratic and linear are for grades."""
+    grade = np.arange(tally.predictions.classes)
+    distance = np.abs(grade[:, None] - grade).astype(float)
+    cost = {"quadratic": distance**2, "linear": distance, "none": (distance > 0).astype(float)}[weighting]
+    chance = _true(tally)[:, :, None] * _predicted(tally)[:, None, :]  # (B, K, K)
+    seen, expected = ((cost * table).sum(axis=(1, 2)) for table in (tally.confusion, chance))
+    return 1 - ratio(seen * tally.total, expected)
+
+
+def balanced_accuracy(tally: Tally) -> np.ndarray:
+    """Recall, mean over classes."""
+    return _macro(recall(tally), tally)
+
+
+def balanced_accuracy_adjusted(tally: Tally) -> np.ndarray:
+    """Balanced accuracy from chance (0) to perfect (1), over the classes that are there."""
+    chance = ratio(np.ones(len(tally.total)), (_true(tally) > 0).sum(axis=1))
+    return ratio(balanced_accuracy(tally) - chance, 1 - chance)
+
+
+def auc(tally: Tally) -> np.ndarray:
+    """Area under the ROC curve of each class against the rest, mean over classes."""
+    return _macro(tally.areas[0], tally)
+
+
+def average_precision(tally: Tally) -> np.ndarray:
+    """Precision averaged over the steps of recall, each class against the rest, mean over classes."""
+    return _macro(tally.areas[1], tally)
+
+
+def accuracy(tally: Tally) -> np.ndarray:
+    """Share of right predictions; it shows nothing of a rare class."""
+    return ratio(_hits(tally).sum(axis=1), tally.total)
+
+
+def brier(tally: Tally) -> np.ndarray:
+    """Squared distance of probabilities and one-hot label, 0 to 2 (Brier 1950); less is better."""
+    given = tally.predictions
+    return ratio(tally.weighted(((given.probabilities - given.targets) ** 2).sum(axis=1)), tally.total)
+
+
+def log_loss(tally: Tally) -> np.ndarray:
+    """Negative log of the probability of the label, nats, clipped at SMALLEST; less is better."""
+    given = tally.predictions
+    of_label = np.take_along_axis(given.probabilities, given.labels[:, None], axis=1)[:, 0].astype(np.float64)
+    return ratio(tally.weighted(-np.log(of_label.clip(SMALLEST, 1 - SMALLEST))), tally.total)
+
+
+def ece(tally: Tally) -> np.ndarray:
+    """Classwise calibration error (Kull et al. 2019, arXiv:1910.12656), mean over all K; less is better.
+
+    Per class the distance between probability and frequency, over BINS bins of equal width, closed below.
+    """
+    gaps = np.abs(tally.weighted(tally.predictions.gaps)).sum(axis=1) / tally.predictions.classes
+    return ratio(gaps, tally.total)
+
+
+def registry(kappa: Kappa) -> dict[str, Metric]:
+    """METRICS with this weighting of kappa."""
+    return METRICS | {"kappa": partial(cohens_kappa, weighting=kappa)}
+
+
+def point(predictions: Predictions, metrics: Mapping[str, Metric]) -> dict[str, np.ndarray]:
+    """Figures with every row counted once, by name: () or (K,) float64."""
+    tally = Tally(predictions, np.ones((len(predictions.labels), 1)))
+    return {name: metric(tally)[0] for name, metric in metrics.items()}
+
+
+def score(labels: np.ndarray, probabilities: np.ndarray, kappa: Kappa = "quadratic") -> dict[str, float]:
+    """Every figure of METRICS.
+
+    Args:
+        labels: (n,) int, 0 … K-1.
+        probabilities: (n, K) float, rows sum to 1.
+        kappa: its weighting.
+    """
+    figures = point(Predictions(labels, probabilities), registry(kappa))
+    return {name: float(value) for name, value in figures.items()}
+
+
+def selection_key(figures: Mapping[str, float], keys: Sequence[str]) -> tuple[float, ...]:
+    """What sorts arms and epochs, greatest best: these figures in order; one not defined is below all."""
+    return tuple(-np.inf if np.isnan(figures[key]) else figures[key] for key in keys)
+
+
+def _hits(tally: Tally) -> np.ndarray:
+    return np.diagonal(tally.confusion, axis1=1, axis2=2)
+
+
+def _true(tally: Tally) -> np.ndarray:
+    return tally.confusion.sum(axis=2)
+
+
+def _predicted(tally: Tally) -> np.ndarray:
+    return tally.confusion.sum(axis=1)
+
+
+def _macro(values: np.ndarray, tally: Tally) -> np.ndarray:
+    """Mean over the classes that have weight among the labels and a value, (B,)."""
+    counted = (_true(tally) > 0) & ~np.isnan(values)
+    return ratio(np.where(counted, values, 0).sum(axis=1), counted.sum(axis=1))
+
+
+METRICS: dict[str, Metric] = {
+    "macro_f1": macro_f1,
+    "kappa": cohens_kappa,
+    "balanced_accuracy": balanced_accuracy,
+    "balanced_accuracy_adjusted": balanced_accuracy_adjusted,
+    "auc": auc,
+    "average_precision": average_precision,
+    "accuracy": accuracy,
+    "brier": brier,
+    "log_loss": log_loss,
+    "ece": ece,
+}
+
+CLASSWISE: dict[str, Metric] = {
+    "recall": recall,
+    "specificity": specificity,
+    "precision": precision,
+    "f1": f1,
+    "prevalence_ratio": prevalence_ratio,
+}

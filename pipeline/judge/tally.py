@@ -1,0 +1,133 @@
+"""Predictions, and their weighted sums for many weightings of the rows at once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+BINS = 15  # of the calibration error, equally wide (Guo et al. 2017, arXiv:1706.04599)
+
+
+class Ranking(NamedTuple):
+    """Rows from the highest to the lowest probability of one class; rows of equal probability stand together.
+
+    The last four have one entry per row of the class, in that order.
+    """
+
+    order: np.ndarray  # (n,) rows, highest first
+    positives: np.ndarray  # (p,) rows of the class, highest first
+    above: np.ndarray  # (p,) rows with a higher probability
+    through: np.ndarray  # (p,) rows with a probability as high or higher
+    positives_above: np.ndarray  # (p,) likewise among the rows of the class
+    positives_through: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Labels and probabilities of n rows over K classes, and what follows from them before any weighting."""
+
+    labels: np.ndarray  # (n,) int, 0 … K-1
+    probabilities: np.ndarray  # (n, K) float, rows sum to 1
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return self.probabilities.shape[1]
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """The class of highest probability, (n,) int; the first of equals."""
+        return self.probabilities.argmax(axis=1)
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """One-hot cell of the confusion matrix (label by prediction), (n, K²) float32."""
+        cells = np.zeros((len(self.labels), self.classes**2), np.float32)
+        cells[np.arange(len(cells)), self.labels * self.classes + self.predicted] = 1
+        return cells
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """One-hot labels, (n, K) float64."""
+        return np.eye(self.classes)[self.labels]
+
+    @cached_property
+    def gaps(self) -> np.ndarray:
+        """Probability minus target in the bin of the probability, 0 in the others, (n, K · BINS) float64."""
+        columns = np.minimum((self.probabilities * BINS).astype(int), BINS - 1) + np.arange(self.classes) * BINS
+        gaps = np.zeros((len(self.labels), self.classes * BINS))
+        np.put_along_axis(gaps, columns, self.probabilities - self.targets, axis=1)
+        return gaps
+
+    @cached_property
+    def rankings(self) -> list[Ranking]:
+        """Ranking of the rows by the probability of each class."""
+        return [self._ranking(number) for number in range(self.classes)]
+
+    def _ranking(self, number: int) -> Ranking:
+        descending = -self.probabilities[:, number]
+        order = np.argsort(descending, kind="stable")
+        positives = order[self.labels[order] == number]
+        every, own = descending[order], descending[positives]
+        sides = [np.searchsorted(sorted_, own, side) for sorted_ in (every, own) for side in ("left", "right")]
+        return Ranking(order, positives, *sides)
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """Predictions under B weightings of their rows, with the sums that several figures share.
+
+    Whole numbers in float32 weights give the same counts as float64, for up to 2^23 rows.
+    """
+
+    predictions: Predictions
+    weights: np.ndarray  # (n, B) float, not negative; a column per weighting
+
+    @cached_property
+    def total(self) -> np.ndarray:
+        """Sum of the weights, (B,) float64."""
+        return self.weights.sum(axis=0, dtype=np.float64)
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Weight by label (rows) and prediction (columns), (B, K, K) float64."""
+        count = self.predictions.classes
+        return self.weighted(self.predictions.cells).reshape(-1, count, count)
+
+    @cached_property
+    def areas(self) -> tuple[np.ndarray, np.ndarray]:
+        """Area under the ROC curve and average precision of each class against the rest, twice (B, K)."""
+        auc, precision = zip(*(_areas(ranking, self.weights) for ranking in self.predictions.rankings), strict=True)
+        return np.stack(auc, axis=1), np.stack(precision, axis=1)
+
+    def weighted(self, values: np.ndarray) -> np.ndarray:
+        """Weighted sums over the rows of (n, …) values, (B, …) float64."""
+        return (self.weights.T @ values.astype(self.weights.dtype, copy=False)).astype(np.float64)
+
+
+def _areas(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Area under the ROC curve and average precision of one class, twice (B,): sums over its own rows."""
+    own = weights[ranking.positives]  # (p, B)
+    every, positive = _running(weights[ranking.order]), _running(own)
+    alarms_above = every[ranking.above] - positive[ranking.positives_above]
+    hits, alarms = positive[ranking.positives_through], every[ranking.through]
+    precision_there = hits / np.maximum(alarms, np.finfo(weights.dtype).tiny)
+    alarms -= hits
+    negatives = every[-1] - positive[-1]
+    wins = own * (negatives - (alarms_above + alarms) / 2)
+    of_class, of_rest = positive[-1].astype(np.float64), negatives.astype(np.float64)
+    auc = ratio(wins.sum(axis=0, dtype=np.float64), of_class * of_rest)
+    return auc, ratio((own * precision_there).sum(axis=0, dtype=np.float64), of_class)
+
+
+def _running(weights: np.ndarray) -> np.ndarray:
+    """Sum of the first 0, 1, … n rows, (n + 1, B)."""
+    sums = np.zeros((len(weights) + 1, weights.shape[1]), weights.dtype)
+    np.cumsum(weights, axis=0, out=sums[1:])
+    return sums
+
+
+def ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
+    """Quotient, NaN where there is nothing to divide by."""
+    return np.divide(over, under, out=np.full(np.shape(over), np.nan), where=under != 0)

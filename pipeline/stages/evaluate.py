@@ -1,0 +1,175 @@
+"""fits, index → metrics.json, comparison.csv, evaluation/."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import artifacts, engine
+from pipeline.errors import PipelineError
+from pipeline.judge import collapse, comparison, curves, intervals
+from pipeline.judge.arms import Judged, Rows, judge
+from pipeline.judge.tally import Predictions
+from pipeline.params import Params
+
+log = logging.getLogger(__name__)
+
+
+def run(params: Params) -> None:
+    """Judge every arm of the grid on the same rows and the same draws; select one on validation."""
+    how, grid = params.evaluate, params.grid
+    baselines = {f"{resampler}-{head}": f"none-{head}" for resampler in grid.resamplers for head in grid.heads}
+    fits = {arm: artifacts.load_fit(arm) for arm in baselines}
+    tables = {arm: in_order(arm, predictions) for arm, (predictions, _) in fits.items()}
+    check_same_rows(tables)
+    shared = next(iter(tables.values()))
+    classes = class_names(shared)
+    warn_of_empty_classes(shared, classes)
+    index = artifacts.load_index()
+    val, test = ({arm: rows_of(table, role, index) for arm, table in tables.items()} for role in ("val", "test"))
+    each = (judge(val[arm], test[arm], how.kappa, how.draws, how.confidence, how.seed) for arm in tables)
+    judged = dict(zip(tables, engine.track(each, len(tables), "evaluate"), strict=True))
+    ranked = comparison.rank({arm: one.figures["val"] for arm, one in judged.items()}, how.select)
+    tested = {arm: rows.predictions for arm, rows in test.items()}
+    save_verdict(judged, ranked, baselines, how.confidence)
+    save_arms(judged, ranked, how.select, {arm: fit_seconds(report) for arm, (_, report) in fits.items()})
+    save_classes(judged, tested, classes)
+    flags = {arm: collapse.flags(of.labels, of.probabilities, classes, how.kappa) for arm, of in tested.items()}
+    artifacts.save_json(artifacts.EVALUATION / "collapse.json", flags)
+    save_selected(tested[ranked[0]], shared.loc[shared["role"] == "test", "image_id"], classes)
+    log.info("evaluate: %d arms; selected on validation: %s", len(ranked), ranked[0])
+
+
+def in_order(arm: str, predictions: pd.DataFrame) -> pd.DataFrame:
+    """An arm's predictions in the order of image_id and fold.
+
+    Raises:
+        PipelineError: no row of a role, a label without a probability, or a value that is no probability.
+    """
+    path, classes = artifacts.FITS / arm / "predictions.parquet", class_names(predictions)
+    for role in ("val", "test"):
+        if role not in set(predictions["role"]):
+            raise PipelineError(path, f"has no {role} row", "look at artifacts/splits.json; then run `dvc repro`")
+    unknown = sorted(set(predictions["label"]) - set(classes))
+    if unknown:
+        raise PipelineError(path, f"has no probability of class {', '.join(unknown)}", _refit(arm))
+    values = predictions[[f"p_{name}" for name in classes]].to_numpy()
+    wrong = ~((values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) < 1e-3))
+    if wrong.any():
+        what = f"{wrong.sum()} of {len(wrong)} rows hold no probabilities that sum to 1"
+        raise PipelineError(path, what, _refit(arm))
+    return predictions.sort_values(["image_id", "fold"], kind="stable", ignore_index=True)
+
+
+def check_same_rows(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Raise a PipelineError unless the arms have the same images, folds, roles, labels and classes."""
+    (first, expected), *others = tables.items()
+    keys = ["image_id", "fold", "role", "label"]
+    for arm, found in others:
+        if class_names(found) != class_names(expected) or not found[keys].equals(expected[keys]):
+            what = f"its images, folds, roles, labels or classes are not those of {first}"
+            raise PipelineError(artifacts.FITS / arm, what, f"{_refit(first)}, and {arm} likewise")
+
+
+def _refit(arm: str) -> str:
+    return f"run `dvc repro --force --single-item fit@{arm}`"
+
+
+def class_names(predictions: pd.DataFrame) -> list[str]:
+    """Class names in the order of the p_ columns."""
+    return [name.removeprefix("p_") for name in predictions.columns if name.startswith("p_")]
+
+
+def warn_of_empty_classes(predictions: pd.DataFrame, classes: Sequence[str]) -> None:
+    """Log which classes have no test row."""
+    there = set(predictions.loc[predictions["role"] == "test", "label"])
+    empty = [name for name in classes if name not in there]
+    if empty:
+        log.warning("no test row of class %s: means over classes leave it out", ", ".join(empty))
+
+
+def rows_of(predictions: pd.DataFrame, role: str, index: pd.DataFrame) -> Rows:
+    """The rows of one role as arrays; raises a PipelineError for an image that the index lacks."""
+    here, classes = predictions.query("role == @role"), class_names(predictions)
+    groups = index.set_index("image_id")["group"].reindex(here["image_id"]).to_numpy()
+    if pd.isna(groups).any():
+        what = f"{pd.isna(groups).sum()} predictions are of images that index.parquet lacks"
+        raise PipelineError(artifacts.FITS, what, "run `dvc repro`, so that the fits follow the index")
+    labels = pd.Categorical(here["label"], categories=classes).codes.astype(np.int64)
+    probabilities = here[[f"p_{name}" for name in classes]].to_numpy(np.float64)
+    return Rows(Predictions(labels, probabilities), here["fold"].to_numpy(), intervals.codes(groups))
+
+
+def fit_seconds(report: Mapping[str, Any]) -> float:
+    """Seconds of resampling and fitting over the folds, from fit.json."""
+    return sum(fold["seconds_resample"] + fold["seconds_fit"] for fold in report["folds"])
+
+
+def save_verdict(
+    judged: Mapping[str, Judged], ranked: Sequence[str], baselines: Mapping[str, str], confidence: float
+) -> None:
+    """Write metrics.json, and comparison.csv against the selected arm and, where it is there, the baseline."""
+    selected = ranked[0]
+    content = {"selected": selected, "arms": {arm: one.figures for arm, one in judged.items()}}
+    artifacts.save_json(artifacts.METRICS, content)
+    pairs = [(arm, selected) for arm in ranked] + [(arm, baselines[arm]) for arm in ranked]
+    table = comparison.compare(
+        {arm: one.figures["test"] for arm, one in judged.items()},
+        {arm: one.draws for arm, one in judged.items()},
+        dict.fromkeys((arm, other) for arm, other in pairs if other in judged and arm != other),
+        confidence,
+    )
+    _save_table(artifacts.COMPARISON, table)
+
+
+def save_arms(
+    judged: Mapping[str, Judged], ranked: Sequence[str], keys: Sequence[str], seconds: Mapping[str, float]
+) -> None:
+    """Write arms.csv: one row per arm, from best to worst on validation."""
+    shown = [f"{name}{end}" for name in comparison.COMPARED for end in ("", "_low", "_high")]
+    rows = [
+        {
+            "arm": arm,
+            "selected": arm == ranked[0],
+            **{name: judged[arm].figures["test"][name] for name in shown},
+            **{f"val_{name}": judged[arm].figures["val"][name] for name in keys},
+            "seconds": seconds[arm],
+        }
+        for arm in ranked
+    ]
+    _save_table(artifacts.EVALUATION / "arms.csv", pd.DataFrame(rows))
+
+
+def save_classes(judged: Mapping[str, Judged], tested: Mapping[str, Predictions], classes: Sequence[str]) -> None:
+    """Write per_class.csv and confusion.json (label by prediction) of every arm, on test."""
+    tables = [pd.DataFrame({"arm": arm, "class": classes, **one.classwise}) for arm, one in judged.items()]
+    _save_table(artifacts.EVALUATION / "per_class.csv", pd.concat(tables))
+    counts = {arm: _confusion(of).tolist() for arm, of in tested.items()}
+    artifacts.save_json(artifacts.EVALUATION / "confusion.json", {**counts, "classes": list(classes)})
+
+
+def _confusion(of: Predictions) -> np.ndarray:
+    return np.bincount(of.labels * of.classes + of.predicted, minlength=of.classes**2).reshape(-1, of.classes)
+
+
+def save_selected(test: Predictions, images: pd.Series, classes: Sequence[str]) -> None:
+    """Write predictions.csv, roc.csv and pr.csv of the selected arm, on test."""
+    names = np.array(classes, dtype=object)
+    table = {"image_id": images, "actual": names[test.labels], "predicted": names[test.predicted]}
+    _save_table(artifacts.EVALUATION / "predictions.csv", pd.DataFrame(table))
+    roc, pr = zip(*(curves.roc_and_pr(test, number) for number in range(len(classes))), strict=True)
+    _save_table(artifacts.EVALUATION / "roc.csv", _curves(roc, classes, ["fpr", "tpr"]))
+    _save_table(artifacts.EVALUATION / "pr.csv", _curves(pr, classes, ["recall", "precision"]))
+
+
+def _curves(points: Sequence[np.ndarray], classes: Sequence[str], columns: list[str]) -> pd.DataFrame:
+    table = pd.DataFrame(np.concatenate(points), columns=pd.Index(columns))
+    table.insert(0, "class", np.repeat(np.array(classes, dtype=object), [len(curve) for curve in points]))
+    return table
+
+
+def _save_table(path: Path, table: pd.DataFrame) -> None:
+    artifacts.write_atomic(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6g").encode())
