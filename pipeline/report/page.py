@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -34,7 +35,7 @@ class Results:
         collapse: evaluation/collapse.json.
         audit: audit.json.
         quarantine: path, stage, reason, remedy.
-        manifests: of what was made on the way, for the package versions.
+        manifests: of the pictures, the backbones and the features.
     """
 
     index: pd.DataFrame
@@ -69,15 +70,7 @@ def environment() -> Environment:
     return templates
 
 
-def render(
-    results: Results,
-    title: str,
-    images: str,
-    select: Sequence[str],
-    kappa: str,
-    confidence: float,
-    settings: str,
-) -> str:
+def render(results: Results, title: str, images: str, select: Sequence[str], kappa: str, confidence: float) -> str:
     """The page as HTML.
 
     Args:
@@ -87,32 +80,29 @@ def render(
         select: the metrics that selected on validation, in their order.
         kappa: weighting of kappa; with `none` the classes have no order.
         confidence: of the intervals.
-        settings: all params, as text.
     """
     classes, names = results.split_summary["classes"], words.metric_names(kappa)
     ordered = kappa != "none"
+    manifests = [*results.manifests, *results.fits.values()]
     light, dark = plots.palette(len(classes), ordered)
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            title=title,
-            classes=classes,
-            names=names,
-            select=select,
-            confidence=confidence,
-            settings=settings,
-            dashes=[plots.dash(number, ordered) for number in range(len(classes))],
-            colours=_variables("class", light) + _variables("series", plots.NOMINAL),
-            colours_dark=_variables("class", dark) + _variables("series", plots.NOMINAL_DARK),
-            **_head(results, names),
-            **_data(results, classes, images),
-            **_training(results, classes, names),
-            **_arms(results, select),
-            roc=Markup(plots.roc(results.roc, classes, ordered)),
-            pr=Markup(plots.precision_recall(results.pr, classes, ordered)),
-            packages=tables.package_versions([*results.manifests, *results.fits.values()]),
-        )
+    template = environment().get_template("report.html.j2")
+    return template.render(
+        title=title,
+        classes=classes,
+        names=names,
+        select=select,
+        confidence=confidence,
+        dashes=[plots.dash(number, ordered) for number in range(len(classes))],
+        colours=_variables("class", light) + _variables("series", plots.NOMINAL),
+        colours_dark=_variables("class", dark) + _variables("series", plots.NOMINAL_DARK),
+        roc=Markup(plots.roc(results.roc, classes, ordered)),
+        pr=Markup(plots.precision_recall(results.pr, classes, ordered)),
+        packages=tables.package_versions(manifests),
+        provenance=tables.provenance(manifests),
+        **_head(results, names, select),
+        **_data(results, classes, images),
+        **_training(results, classes, names),
+        **_arms(results, select),
     )
 
 
@@ -120,66 +110,53 @@ def _variables(kind: str, colours: Sequence[str]) -> str:
     return " ".join(f"--{kind}-{number}: {colour};" for number, colour in enumerate(colours))
 
 
-def _head(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
+def _head(results: Results, names: Mapping[str, str], select: Sequence[str]) -> dict[str, Any]:
     """The first screen: verdict, figures, the rarest class, warnings."""
     selected, arms = results.metrics["selected"], results.metrics["arms"]
-    baseline = tables.baseline_of(results.comparison, selected)
-    other = None if baseline == selected else baseline
-    rows = tables.differences(results.comparison, other, [selected]) if other else []
-    gains = rows[0]["metrics"] if rows else {}
+    baseline = tables.baseline_of(selected, arms)
+    next_best = tables.ranked(results.metrics, select)[1:2]
+    other = baseline if baseline not in (None, selected) else next(iter(next_best), None)
+    article = "the baseline" if other == baseline else "the next on validation,"
+    gains = tables.gains(results.comparison, selected, other) if other else {}
     rare = tables.rarest(results.per_class)
-    headline = [
-        (key, names[key], arms[selected]["test"], arms[other]["test"] if other else None)
-        for key in words.HEADLINE
+    figures = [
+        (key, names[key], arms[selected]["test"], arms[other]["test"] if other else None) for key in words.HEADLINE
     ]
-    headline.append(
-        ("recall", f"recall of {rare[selected]['class']} (rarest)", rare[selected], rare.get(other))
-    )
+    figures.append(("recall", f"recall of {rare[selected]['class']} (rarest)", rare[selected], rare.get(other or "")))
     return {
         "selected": selected,
         "baseline": baseline,
+        "other": other,
         "rarest": rare[selected]["class"],
         "verdict": words.verdict(selected, baseline, len(arms), gains.get("macro_f1")),
         "sentences": [
             _measured(results, names),
-            *([words.against(other, gains["macro_f1"], names)] if other and "macro_f1" in gains else []),
-            words.rarest(rare[selected], other, rare.get(other)),
+            *([words.against(f"{article} {other}", gains["macro_f1"], names)] if gains else []),
+            words.rarest(rare[selected], other, rare.get(other or "")),
         ],
         "headline": [
             {"key": key, "name": name, "selected": mine, "baseline": before, "gain": gains.get(key)}
-            for key, name, mine, before in headline
+            for key, name, mine, before in figures
         ],
-        "warnings": _warnings(results, selected),
-        "others_collapsed": {arm: lines for arm, lines in _collapses(results).items() if arm != selected},
+        **_warnings(results, names),
     }
 
 
 def _measured(results: Results, names: Mapping[str, str]) -> str:
-    test = results.splits[results.splits["role"] == "test"]
-    images = results.index[results.index["image_id"].isin(test["image_id"])]
+    test = tables.records(results.splits, role="test")
+    images = {row["image_id"] for row in test}
+    patients = {row["group"] for row in tables.records(results.index) if row["image_id"] in images}
     figures = results.metrics["arms"][results.metrics["selected"]]["test"]
-    return words.measured(figures, names, len(images), images["group"].nunique(), test["fold"].nunique())
+    return words.measured(figures, names, len(images), len(patients), len({row["fold"] for row in test}))
 
 
-def _collapses(results: Results) -> dict[str, list[str]]:
-    return {
-        arm: [tables.collapse_line(clause) for clause in clauses]
-        for arm, clauses in results.collapse.items()
-        if clauses
-    }
-
-
-def _warnings(results: Results, selected: str) -> list[dict[str, str]]:
-    """What undermines the verdict, in the tone `bad`, then what deserves a look."""
-    collapsed = [
-        {"tone": "bad", "text": f"{selected} has collapsed: {line}"}
-        for line in _collapses(results).get(selected, [])
-    ]
+def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
+    """What undermines the verdict (tone `bad`), what deserves a look, and the collapse of other arms."""
+    selected = results.metrics["selected"]
+    signs = {arm: [words.collapse(clause, names) for clause in clauses] for arm, clauses in results.collapse.items()}
+    collapsed = [{"tone": "bad", "text": f"{selected} has collapsed: {sign}"} for sign in signs.get(selected, [])]
     audit = [
-        {
-            "tone": words.TONES[check["verdict"]],
-            "text": f"audit, {name} ({check['verdict']}): {check['finding']}",
-        }
+        {"tone": words.TONES[check["verdict"]], "text": f"audit, {name} ({check['verdict']}): {check['finding']}"}
         for name, check in results.audit["checks"].items()
         if check["verdict"] != "ok"
     ]
@@ -190,7 +167,8 @@ def _warnings(results: Results, selected: str) -> list[dict[str, str]]:
             f"{words.count(len(results.quarantine), 'entry', 'entries')} in the quarantine: these files were left out"
         )
     looks = [{"tone": "look", "text": text} for text in noted]
-    return sorted(collapsed + audit + looks, key=lambda warning: warning["tone"] != "bad")
+    others = {arm: lines for arm, lines in signs.items() if lines and arm != selected}
+    return {"warnings": collapsed + audit + looks, "others_collapsed": others}
 
 
 def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, Any]:
@@ -204,7 +182,7 @@ def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, An
         "seed": results.split_summary["seed"],
         "quarantined": len(quarantine),
         "quarantine_counts": tables.quarantine_counts(quarantine),
-        "quarantine_rows": quarantine.head(QUARANTINE_ROWS).to_dict("records"),
+        "quarantine_rows": quarantine[:QUARANTINE_ROWS],
         "checks": results.audit["checks"],
     }
 
@@ -237,35 +215,42 @@ def _training(results: Results, classes: Sequence[str], names: Mapping[str, str]
             {
                 "backbone": name,
                 "epoch": int(row["epoch"]),
-                "text": row["collapse"],
+                "text": _signs(row["collapse"]),
                 "chosen": bool(row["chosen"]),
             }
             for name, history in trained.items()
-            for row in history[history["collapse"].fillna("") != ""].to_dict("records")
+            for row in tables.records(history.fillna({"collapse": ""}))
+            if row["collapse"]
         ],
     }
 
 
+def _signs(clauses: str) -> str:
+    """`kappa; macro_f1` of history.csv in words."""
+    return "; ".join(dict.fromkeys(words.CLAUSES.get(clause, clause) for clause in clauses.split("; ")))
+
+
 def _shares(results: Results, name: str, history: pd.DataFrame, classes: Sequence[str]) -> str:
-    counts = history.set_index("epoch")[[f"predicted_{label}" for label in classes]]
+    counts = np.stack([history[f"predicted_{label}"].to_numpy(float) for label in classes], axis=1)
     fold = next(fold for fold in results.split_summary["folds"] if f"fold-{fold['fold']}" == name)
     truth = [fold["roles"]["val"]["classes"].get(label, 0) for label in classes]
-    return plots.predicted_share(counts, truth, f"share-{name}")
+    return plots.predicted_share(history["epoch"].to_numpy(), counts, truth, f"share-{name}")
 
 
 def _arms(results: Results, select: Sequence[str]) -> dict[str, Any]:
     selected = results.metrics["selected"]
-    rows = tables.arm_rows(
-        results.metrics, select, results.fits, results.collapse, tables.rarest(results.per_class)
-    )
+    rows = tables.arm_rows(results.metrics, select, results.fits, results.collapse, tables.rarest(results.per_class))
     order = [row["arm"] for row in rows]
-    references = sorted(dict.fromkeys(results.comparison["reference"]), key=lambda name: name == selected)
+    sections = {
+        "Against the same head without resampling": [(arm, tables.baseline_of(arm, order)) for arm in order],
+        f"Against {selected}, the selected arm": [(arm, selected) for arm in order],
+    }
     return {
         "arms": rows,
         "compared": list(dict.fromkeys(results.comparison["metric"])),
-        "comparisons": [(name, tables.differences(results.comparison, name, order)) for name in references],
-        "confusion": tables.confusion_rows(results.confusion["arms"][selected], results.confusion["classes"]),
-        "per_class": results.per_class[results.per_class["arm"] == selected].to_dict("records"),
+        "comparisons": {title: tables.differences(results.comparison, pairs) for title, pairs in sections.items()},
+        "confusion": tables.confusion_rows(results.confusion[selected], results.confusion["classes"]),
+        "per_class": tables.records(results.per_class, arm=selected),
         "folds": results.metrics["arms"][selected]["folds"],
         "resampled": tables.resampled(results.fits[selected], results.split_summary["classes"]),
     }

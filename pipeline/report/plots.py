@@ -7,12 +7,15 @@ page's business, so that names of any length or alphabet never meet the drawing.
 import io
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 # Okabe and Ito (2008) without black and yellow, which vanish on one of the two grounds; the second tuple is lighter.
 NOMINAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
@@ -23,7 +26,7 @@ ORDERED_LIGHT, ORDERED_DARK = (0.0, 0.78), (0.32, 1.0)
 
 WIDTH, HEIGHT = 330, 240  # px
 CURVE_POINTS = 200
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 10,
     "axes.spines.top": False,
@@ -42,11 +45,11 @@ STYLE = {
 def palette(classes: int, ordered: bool) -> tuple[list[str], list[str]]:
     """Colours of the classes on a light and on a dark ground: sequential for ordered classes."""
     if not ordered:
-        return [[tones[i % len(tones)] for i in range(classes)] for tones in (NOMINAL, NOMINAL_DARK)]  # type: ignore[return-value]
+        light, dark = ([tones[i % len(tones)] for i in range(classes)] for tones in (NOMINAL, NOMINAL_DARK))
+        return light, dark
     viridis = matplotlib.colormaps["viridis"]
     light, dark = (
-        [matplotlib.colors.to_hex(viridis(place)) for place in np.linspace(*ends, classes)]
-        for ends in (ORDERED_LIGHT, ORDERED_DARK)
+        [to_hex(viridis(place)) for place in np.linspace(*ends, classes)] for ends in (ORDERED_LIGHT, ORDERED_DARK)
     )
     return light, dark
 
@@ -71,34 +74,32 @@ def metric(histories: Sequence[pd.DataFrame], column: str, label: str) -> str:
     figure, axes = _canvas("epoch", label)
     for number, history in enumerate(histories):
         _marked(axes, history, column, number)
-    lowest = min(history[column].min() for history in histories)
+    lowest = float(min(history[column].min() for history in histories))
     axes.set_ylim(min(0.0, lowest) if np.isfinite(lowest) else 0.0, 1.0)
     return _svg(figure, column, f"Validation {label} by epoch")
 
 
-def predicted_share(counts: pd.DataFrame, truth: Sequence[float], name: str) -> str:
+def predicted_share(epochs: np.ndarray, counts: np.ndarray, truth: Sequence[float], name: str) -> str:
     """Share of the validation predictions that each class gets, stacked, by epoch; at the right the true shares.
 
     Args:
-        counts: index: epoch; one column per class, in the order of `truth`: images predicted as it.
-        truth: images of each class.
+        epochs: (E,) int.
+        counts: (E, K): images predicted as each class.
+        truth: (K,) images of each class.
         name: of the figure, unique on the page.
     """
     figure, axes = _canvas("epoch", "share of predictions")
-    shares = counts.to_numpy(float) / np.maximum(
-        counts.to_numpy(float).sum(axis=1, keepdims=True), 1
-    )  # (epochs, K)
-    first, last = counts.index[0], counts.index[-1]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (E, K)
+    first, last = int(epochs[0]), int(epochs[-1])
     gap = max(1.0, 0.06 * len(counts))
     colours = [_class(number) for number in range(counts.shape[1])]
-    edges = np.append(np.asarray(counts.index, float) - 0.5, last + 0.5)
+    edges = np.append(epochs - 0.5, last + 0.5)
     axes.stackplot(edges, np.vstack([shares, shares[-1:]]).T, step="post", colors=colours, linewidth=0)
     true = np.asarray(truth, float) / max(1.0, sum(truth))
     right = np.array([last + 0.5 + gap / 2, last + 0.5 + 1.5 * gap])
     axes.stackplot(right, np.repeat(true[:, None], 2, axis=1), colors=colours, linewidth=0)
-    ticks = sorted(
-        {int(first), *range(int(first) - 1 + _step(len(counts)), int(last) + 1, _step(len(counts)))}
-    )
+    step = _step(len(counts))
+    ticks = sorted({first, *range(first - 1 + step, last + 1, step)})
     axes.set_xticks([*ticks, right.mean()], [*(str(tick) for tick in ticks), "true"])
     axes.set_ylim(0, 1)
     axes.grid(visible=False)
@@ -131,9 +132,7 @@ def _by_class(
 
 
 def _marked(axes: Axes, history: pd.DataFrame, column: str, number: int) -> None:
-    axes.plot(
-        history["epoch"], history[column], color=_series(number), marker="." if len(history) < 3 else ""
-    )
+    axes.plot(history["epoch"], history[column], color=_series(number), marker="." if len(history) < 3 else "")
     chosen = history[history["chosen"].astype(bool)]
     axes.plot(chosen["epoch"], chosen[column], "o", markersize=5, color=_series(number))
 
@@ -156,7 +155,7 @@ def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
         axes = figure.add_subplot()
     axes.set(xlabel=x, ylabel=y)
     if x == "epoch":
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure, axes
 
 

@@ -1,7 +1,8 @@
 """From the files of the other stages to the rows that the page shows."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,21 +10,30 @@ import pandas as pd
 from pipeline.report import words
 
 
+def records(frame: pd.DataFrame, **equal: object) -> list[dict[str, Any]]:
+    """Rows as dicts: those that have these values in these columns."""
+    rows = frame.to_dict(orient="records")
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in rows
+        if all(row[name] == value for name, value in equal.items())
+    ]
+
+
 def class_counts(index: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:
     """Per class: images, patients, share of the images, and the largest class over it."""
-    images = index["label"].value_counts()
-    patients = index.groupby("label")["group"].nunique()
-    largest = int(images.max())
+    images = Counter(index["label"])
+    patients = Counter(index[["label", "group"]].drop_duplicates()["label"])
     return [
         {
             "class": name,
-            "images": int(images[name]),
-            "patients": int(patients[name]),
+            "images": images[name],
+            "patients": patients[name],
             "share": images[name] / len(index),
-            "ratio": largest / images[name],
+            "ratio": max(images.values()) / images[name],
         }
         for name in classes
-        if name in images.index
+        if images[name]
     ]
 
 
@@ -38,9 +48,7 @@ def facts(index: pd.DataFrame, most: int = 6) -> list[dict[str, str]]:
         "frames": index["frames"].astype(str),
         "burned-in annotation": index["burned_in"],
     }
-    return [
-        {"name": name, "values": _tally(column, most)} for name, column in columns.items() if _telling(column)
-    ]
+    return [{"name": name, "values": _tally(column, most)} for name, column in columns.items() if _telling(column)]
 
 
 def _telling(column: pd.Series) -> bool:
@@ -71,6 +79,17 @@ def split_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def ranked(metrics: Mapping[str, Any], select: Sequence[str]) -> list[str]:
+    """The selected arm, then the others by the validation key."""
+
+    def key(arm: str) -> tuple[Any, ...]:
+        val = metrics["arms"][arm]["val"]
+        keys = [float("inf") if words.absent(val[key]) else -val[key] for key in select]
+        return (arm != metrics["selected"], *keys, arm)
+
+    return sorted(metrics["arms"], key=key)
+
+
 def arm_rows(
     metrics: Mapping[str, Any],
     select: Sequence[str],
@@ -78,49 +97,54 @@ def arm_rows(
     collapse: Mapping[str, Sequence[Any]],
     rare: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """One row per arm, the selected one first, the others by the validation key."""
-    selected = metrics["selected"]
-
-    def rank(arm: str) -> tuple[Any, ...]:
-        val = metrics["arms"][arm]["val"]
-        keys = [float("inf") if words.absent(val.get(key)) else -val[key] for key in select]
-        return (arm != selected, *keys, arm)
-
+    """One row per arm, in the order of `ranked`."""
     return [
         {
             "arm": arm,
-            "selected": arm == selected,
+            "selected": arm == metrics["selected"],
             "val": metrics["arms"][arm]["val"],
             "test": metrics["arms"][arm]["test"],
             "seconds": sum(fold["seconds_resample"] + fold["seconds_fit"] for fold in fits[arm]["folds"]),
             "collapse": collapse.get(arm, []),
             "rarest": rare[arm],
         }
-        for arm in sorted(metrics["arms"], key=rank)
+        for arm in ranked(metrics, select)
     ]
 
 
 def rarest(per_class: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """By arm, its row of per_class.csv for the class with the fewest test images; of equals the first."""
-    name = per_class.loc[per_class["n"].idxmin(), "class"]
-    return {row["arm"]: row for row in per_class[per_class["class"] == name].to_dict("records")}
+    """By arm, its row of per_class.csv for the class with the fewest test images, if any; of equals the first."""
+    rows = records(per_class)
+    name = min((row for row in rows if row["n"]), key=lambda row: row["n"])["class"]
+    return {row["arm"]: row for row in rows if row["class"] == name}
 
 
-def baseline_of(comparison: pd.DataFrame, selected: str) -> str | None:
-    """The arm without mitigation that others are compared with; may be the selected one, None without any."""
-    references = list(dict.fromkeys(comparison["reference"]))
-    others = [name for name in references if name != selected]
-    return others[0] if others else (references[0] if references else None)
+def baseline_of(arm: str, arms: Container[str]) -> str | None:
+    """The same head without resampling, which is an arm itself or stands in no grid."""
+    baseline = f"none-{arm.rpartition('-')[2]}"
+    return baseline if baseline in arms else None
 
 
-def differences(comparison: pd.DataFrame, reference: str, arms: Sequence[str]) -> list[dict[str, Any]]:
-    """Per arm, in the order of `arms`: its rows of comparison.csv against `reference`, by metric."""
-    against = comparison[comparison["reference"] == reference]
+def gains(comparison: pd.DataFrame, arm: str, reference: str) -> dict[str, dict[str, Any]]:
+    """By metric, the comparison of `arm` with `reference`, turned round where the table has it the other way."""
+    found = records(comparison, arm=arm, reference=reference)
+    turned = [] if found else [_turned(row) for row in records(comparison, arm=reference, reference=arm)]
+    return {row["metric"]: row for row in found + turned}
+
+
+def differences(comparison: pd.DataFrame, pairs: Iterable[tuple[str, str | None]]) -> list[dict[str, Any]]:
+    """The comparisons of arms with their references, by metric; an arm without one, or with itself, has no row."""
     return [
-        {"arm": arm, "metrics": {row["metric"]: row for row in rows}}
-        for arm in arms
-        if (rows := against[against["arm"] == arm].to_dict("records"))
+        {"arm": arm, "reference": reference, "metrics": metrics}
+        for arm, reference in pairs
+        if reference and (metrics := gains(comparison, arm, reference))
     ]
+
+
+def _turned(row: Mapping[str, Any]) -> dict[str, Any]:
+    verdict = {"better": "worse", "worse": "better"}.get(row["verdict"], row["verdict"])
+    ends = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"], "verdict": verdict}
+    return {**row, **ends, "arm": row["reference"], "reference": row["arm"]}
 
 
 def confusion_rows(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -135,19 +159,14 @@ def confusion_rows(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> l
     ]
 
 
-def collapse_line(clause: Mapping[str, Any]) -> str:
-    """A clause that fired, its figure and its threshold."""
-    of = f" of class {clause['class']}" if clause.get("class") else ""
-    return f"{clause['clause']}{of}: {words.number(clause['value'])} (threshold {words.number(clause['threshold'])})"
-
-
 def fit_warnings(fit: Mapping[str, Any]) -> list[str]:
     """What the resampler and the head of an arm complained about, with its folds."""
     where: dict[str, list[str]] = {}
     for fold in fit["folds"]:
         for warning in fold["warnings"]:
             where.setdefault(warning, []).append(str(fold["fold"]))
-    return [f"fold {', '.join(folds)}: {warning}" for warning, folds in where.items()]
+    of_folds = [f"fold {', '.join(folds)}: {warning}" for warning, folds in where.items()]
+    return of_folds + list(fit.get("warnings", []))
 
 
 def resampled(fit: Mapping[str, Any], classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -156,40 +175,49 @@ def resampled(fit: Mapping[str, Any], classes: Sequence[str]) -> list[dict[str, 
         [sum(fold[f"counts_{when}"].get(name, 0) for fold in fit["folds"]) for name in classes]
         for when in ("before", "after")
     )
-    return [
-        {"class": name, "before": old, "after": new}
-        for name, old, new in zip(classes, before, after, strict=True)
-    ]
+    return [{"class": name, "before": old, "after": new} for name, old, new in zip(classes, before, after, strict=True)]
 
 
-def quarantine_counts(quarantine: pd.DataFrame) -> list[dict[str, Any]]:
+def quarantine_counts(quarantine: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     """Files per stage and reason, the most frequent first."""
-    counts = quarantine.groupby(["stage", "reason"]).size().sort_values(ascending=False, kind="stable")
-    return [
-        {"stage": stage, "reason": reason, "files": int(files)} for (stage, reason), files in counts.items()
-    ]
+    counts = Counter((row["stage"], row["reason"]) for row in quarantine)
+    return [{"stage": stage, "reason": reason, "files": files} for (stage, reason), files in counts.most_common()]
 
 
-def without_root(quarantine: pd.DataFrame, root: str) -> pd.DataFrame:
-    """The same rows with paths relative to the image folder, since the folders above it may name people."""
+def without_root(quarantine: pd.DataFrame, root: str) -> list[dict[str, str]]:
+    """Its rows with paths relative to the image folder, since the folders above it may name people."""
     prefix = root.rstrip("/") + "/"
-    return quarantine.apply(lambda column: column.str.replace(prefix, "", regex=False))
+    return [{name: value.replace(prefix, "") for name, value in row.items()} for row in records(quarantine)]
+
+
+def provenance(manifests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What made the artifacts, as their manifests say: stage, code, params; one entry where folds agree."""
+    entries = [
+        {
+            "stage": made.get("stage", ""),
+            "code": made.get("code", ""),
+            "params": json.dumps(made.get("params", {}), indent=1, ensure_ascii=False),
+        }
+        for made in _made_by(manifests)
+    ]
+    return [entry for number, entry in enumerate(entries) if entry not in entries[:number]]
 
 
 def package_versions(manifests: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Version of every package that a manifest names; several where the stages differ."""
     found: dict[str, set[str]] = {}
-    for packages in _named(manifests, "packages"):
-        for name, version in packages.items():
+    for made in _made_by(manifests):
+        for name, version in made["packages"].items():
             found.setdefault(name, set()).add(version)
     return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
 
 
-def _named(value: Any, key: str) -> Iterator[Mapping[str, str]]:
+def _made_by(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every part of manifests, at any depth, that names packages."""
     if isinstance(value, Mapping):
-        if isinstance(value.get(key), Mapping):
-            yield value[key]
+        if "packages" in value:
+            yield value
         value = list(value.values())
     if isinstance(value, list | tuple):
         for item in value:
-            yield from _named(item, key)
+            yield from _made_by(item)

@@ -8,6 +8,14 @@ MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 HEADLINE = ("macro_f1", "kappa", "balanced_accuracy_adjusted")
 TONES = {"better": "ok", "worse": "bad", "can't tell": "", "ok": "ok", "look": "look", "invalid": "bad"}
+CLAUSES = {
+    "one_class": "almost all predictions in one class",
+    "never_predicted": "a class is never predicted",
+    "balanced_accuracy_adjusted": "low adjusted balanced accuracy",
+    "kappa": "low kappa",
+    "macro_f1": "low macro-F1",
+    "class_f1": "a class with low F1",
+}
 # Explicit VR unless said otherwise; PS3.6 table A-1.
 TRANSFER_SYNTAXES = {
     "1.2.840.10008.1.2": "implicit little endian",
@@ -68,7 +76,7 @@ def span(low: float | None, high: float | None) -> str:
     if absent(low) or absent(high):
         return ""
     ends = number(low), number(high)
-    return (" to " if ends[0].startswith(MINUS) else DASH).join(ends)
+    return (" to " if MINUS in "".join(ends) else DASH).join(ends)
 
 
 def estimate(figures: Mapping[str, Any], key: str) -> str:
@@ -100,6 +108,17 @@ def transfer_syntax(uid: str) -> str:
     return TRANSFER_SYNTAXES.get(uid, uid)
 
 
+def collapse(clause: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """A clause of collapse.json that fired: what was seen, and the limit that it passed."""
+    kind, value, limit = clause["clause"], clause["value"], clause["threshold"]
+    if kind == "one_class":
+        return f"{percent(value)} of the predictions are {clause['class']} (limit {percent(limit)})"
+    if kind == "never_predicted":
+        return f"{clause['class']} is never predicted"
+    figure = f"F1 of {clause['class']}" if kind == "class_f1" else names.get(kind, kind)
+    return f"{figure} is {number(value)} (limit {number(limit)})"
+
+
 def verdict(selected: str, baseline: str | None, arms: int, gain: Mapping[str, Any] | None) -> str:
     """The first sentence of the page.
 
@@ -112,7 +131,7 @@ def verdict(selected: str, baseline: str | None, arms: int, gain: Mapping[str, A
     if arms == 1:
         return f"{selected} is the only arm."
     if selected == baseline:
-        return f"The baseline {selected} itself was selected on validation: none of {arms - 1} other arms ranked above it."
+        return f"The baseline {selected} itself was selected on validation: no other arm ranked above it."
     chosen = f"{selected} was selected on validation"
     if baseline is None or gain is None:
         return f"{chosen}, from {arms} arms."
@@ -124,9 +143,7 @@ def verdict(selected: str, baseline: str | None, arms: int, gain: Mapping[str, A
     return f"{chosen}, {endings.get(gain['verdict'], undecided)}"
 
 
-def measured(
-    figures: Mapping[str, Any], names: Mapping[str, str], images: int, patients: int, folds: int
-) -> str:
+def measured(figures: Mapping[str, Any], names: Mapping[str, str], images: int, patients: int, folds: int) -> str:
     """On 1,000 test images of 400 patients: macro-F1 0.61 (0.55–0.67), ….
 
     Args:
@@ -141,22 +158,22 @@ def measured(
     return f"On {count(images, 'test image')} of {count(patients, 'patient')}{pooled}: {values}."
 
 
-def against(baseline: str, gain: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19): better."""
-    return f"Against the baseline {baseline}: {names[gain['metric']]} {difference(gain)}: {gain['verdict']}."
+def against(other: str, gain: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19): better; `other` with its article."""
+    return f"Against {other}: {names[gain['metric']]} {difference(gain)}: {gain['verdict']}."
 
 
-def rarest(row: Mapping[str, Any], baseline: str | None, before: Mapping[str, Any] | None) -> str:
+def rarest(row: Mapping[str, Any], other: str | None, before: Mapping[str, Any] | None) -> str:
     """What happens to the rarest class.
 
     Args:
         row: the selected arm's row of per_class.csv for that class.
-        baseline: name of the baseline, None where there is no other arm to compare with.
-        before: the baseline's row for that class.
+        other: the arm that it is compared with, if there is one.
+        before: the other arm's row for that class.
     """
     size = f"{count(int(row['n']), 'test image')}, {count(int(row['patients']), 'patient')}"
     text = f"The rarest class {row['class']} ({size}): recall {estimate(row, 'recall')}"
     if before is not None:
-        text += f" against {number(before['recall'])} with {baseline}"
+        text += f" against {number(before['recall'])} with {other}"
     text += f"; precision {number(row['precision'])}"
     return text + (f" against {number(before['precision'])}." if before is not None else ".")

@@ -1,18 +1,17 @@
 """Everything that the other stages wrote → report.html."""
 
-import dataclasses
-import io
 import logging
-from typing import Any
+from pathlib import Path
 
 import pandas as pd
-from ruamel.yaml import YAML
 
 from pipeline import artifacts
+from pipeline.errors import PipelineError
 from pipeline.params import Params
 from pipeline.report import page, words
 
 log = logging.getLogger(__name__)
+WORDS = ("arm", "reference", "metric", "verdict", "class")  # columns that hold no numbers
 
 
 def run(params: Params) -> None:
@@ -25,7 +24,6 @@ def run(params: Params) -> None:
         select=params.evaluate.select,
         kappa=params.evaluate.kappa,
         confidence=params.evaluate.confidence,
-        settings=as_yaml(dataclasses.asdict(params)),
     )
     artifacts.write_atomic(artifacts.REPORT, html.encode())
     selected = results.metrics["selected"]
@@ -46,16 +44,13 @@ def load_results() -> page.Results:
         splits=artifacts.load_splits(),
         split_summary=artifacts.load_json(artifacts.SPLITS_SUMMARY, "split"),
         histories={name: artifacts.load_history(name) for name in backbones},
-        fits={
-            arm: artifacts.load_json(artifacts.FITS / arm / "fit.json", f"fit@{arm}")
-            for arm in metrics["arms"]
-        },
+        fits={arm: artifacts.load_json(artifacts.FITS / arm / "fit.json", f"fit@{arm}") for arm in metrics["arms"]},
         metrics=metrics,
-        comparison=pd.read_csv(artifacts.COMPARISON),
-        per_class=pd.read_csv(evaluation / "per_class.csv", converters={"class": str}),
+        comparison=_table(artifacts.COMPARISON),
+        per_class=_table(evaluation / "per_class.csv"),
         confusion=artifacts.load_json(evaluation / "confusion.json", "evaluate"),
-        roc=pd.read_csv(evaluation / "roc.csv", converters={"class": str}),
-        pr=pd.read_csv(evaluation / "pr.csv", converters={"class": str}),
+        roc=_table(evaluation / "roc.csv"),
+        pr=_table(evaluation / "pr.csv"),
         collapse=artifacts.load_json(evaluation / "collapse.json", "evaluate"),
         audit=artifacts.load_json(artifacts.AUDIT, "audit"),
         quarantine=artifacts.load_quarantine(),
@@ -70,10 +65,9 @@ def load_results() -> page.Results:
     )
 
 
-def as_yaml(values: dict[str, Any]) -> str:
-    """Plain values as YAML text."""
-    text = io.StringIO()
-    yaml = YAML()
-    yaml.default_flow_style = None
-    yaml.dump(values, text)
-    return text.getvalue()
+def _table(path: Path) -> pd.DataFrame:
+    """A table of the evaluation; a class may be called NA."""
+    if not path.exists():
+        raise PipelineError(path, "is missing", "run `dvc repro evaluate`")
+    text = pd.read_csv(path, dtype="str", keep_default_na=False)
+    return text.apply(lambda column: column if column.name in WORDS else pd.to_numeric(column))

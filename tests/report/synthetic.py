@@ -35,13 +35,17 @@ def write(
     artifacts.save_index(index)
     _save_splits(index, classes, folds, rng)
     for name in ["shared"] if frozen else [f"fold-{fold}" for fold in range(folds)]:
-        artifacts.save_backbone(name, b"", _history(classes, 0 if frozen else 8, rng), {"packages": {"torch": "2.6.0"}})
+        artifacts.save_backbone(
+            name,
+            b"",
+            _history(classes, 0 if frozen else 8, rng),
+            {"stage": "finetune", "params": {"lr": 0.003}, "packages": {"torch": "2.6.0"}},
+        )
     for folder in (artifacts.PIXELS, artifacts.FEATURES):
         artifacts.save_json(folder / "manifest.json", {"made_by": {"x": {"packages": {"numpy": "2.4.0"}}}})
     for arm in arms:
         artifacts.save_json(artifacts.FITS / arm / "fit.json", _fit(arm, classes, folds))
-    baseline = next((arm for arm in arms if arm.startswith("none-")), arms[0])
-    _save_evaluation(index, classes, folds, arms, selected, baseline, collapse or {}, rng)
+    _save_evaluation(index, classes, folds, arms, selected, collapse or {}, rng)
     artifacts.save_json(artifacts.AUDIT, {"checks": _checks(verdicts or {})})
     rows = [
         {"path": f"p/{number}.dcm", "reason": "is truncated", "remedy": "export it again"} for number in range(5)
@@ -95,7 +99,7 @@ def _history(classes: Sequence[str], epochs: int, rng: np.random.Generator) -> p
     for name in classes:
         history[f"predicted_{name}"] = rng.integers(5, 60, epochs)
     history["seconds"], history["chosen"] = 4.0, epoch == epochs - 1
-    history["collapse"] = np.where(epoch == 1, f"class {classes[0]} is never predicted", "")
+    history["collapse"] = np.where(epoch == 1, "never_predicted; kappa", "")
     return history
 
 
@@ -135,7 +139,6 @@ def _save_evaluation(
     folds: int,
     arms: Sequence[str],
     selected: str,
-    baseline: str,
     collapse: dict[str, list[dict[str, object]]],
     rng: np.random.Generator,
 ) -> None:
@@ -144,7 +147,9 @@ def _save_evaluation(
         arm: {
             "val": _figures(value + 0.02, False),
             "test": _figures(value, True),
-            "folds": {str(fold): {"val": _figures(value, False), "test": _figures(value, False)} for fold in range(folds)},
+            "folds": {
+                str(fold): {"val": _figures(value, False), "test": _figures(value, False)} for fold in range(folds)
+            },
         }
         for arm, value in values.items()
     }
@@ -159,9 +164,9 @@ def _save_evaluation(
             "high": gain + 0.07,
             "verdict": "better" if gain > 0.07 else "worse" if gain < -0.07 else "can't tell",
         }
-        for reference in dict.fromkeys((baseline, selected))
         for arm in arms
-        if arm != reference
+        for reference in dict.fromkeys((selected, f"none-{arm.split('-')[1]}"))
+        if arm != reference and reference in arms
         for metric in ("macro_f1", "kappa", "balanced_accuracy_adjusted")
     ]
     columns = ["arm", "reference", "metric", "difference", "low", "high", "verdict"]
@@ -172,9 +177,7 @@ def _save_evaluation(
         folder / "per_class.csv", index=False
     )
     matrix = rng.integers(0, 12, (len(classes), len(classes))) + np.diag(40 * np.arange(1, len(classes) + 1))
-    artifacts.save_json(
-        folder / "confusion.json", {"classes": list(classes), "arms": {arm: matrix.tolist() for arm in arms}}
-    )
+    artifacts.save_json(folder / "confusion.json", {**{arm: matrix.tolist() for arm in arms}, "classes": list(classes)})
     grid = np.linspace(0, 1, 400)
     powers = zip(classes, np.linspace(0.1, 0.6, len(classes)), strict=True)
     curves = pd.concat([pd.DataFrame({"class": name, "x": grid, "y": grid**power}) for name, power in powers])

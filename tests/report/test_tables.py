@@ -1,0 +1,113 @@
+import pandas as pd
+
+from pipeline.report import tables
+
+COMPARISON = pd.DataFrame(
+    {
+        "arm": ["b", "c", "c"],
+        "reference": ["a", "a", "b"],
+        "metric": "macro_f1",
+        "difference": [0.1, 0.3, 0.2],
+        "low": [-0.1, 0.2, 0.1],
+        "high": [0.3, 0.4, 0.3],
+        "verdict": ["can't tell", "better", "better"],
+    }
+)
+
+
+def test_a_comparison_that_stands_the_other_way_round_is_turned():
+    gain = tables.gains(COMPARISON, "b", "c")["macro_f1"]
+    assert {key: gain[key] for key in ("arm", "reference", "difference", "low", "high", "verdict")} == {
+        "arm": "b",
+        "reference": "c",
+        "difference": -0.2,
+        "low": -0.3,
+        "high": -0.1,
+        "verdict": "worse",
+    }
+    assert tables.gains(COMPARISON, "b", "a")["macro_f1"]["difference"] == 0.1
+    assert tables.gains(COMPARISON, "b", "x") == {}
+
+
+def test_the_baseline_is_the_same_head_without_resampling():
+    arms = ["none-mlp", "none-logistic", "smote-mlp", "smote-lightgbm"]
+    assert [tables.baseline_of(arm, arms) for arm in arms] == ["none-mlp", "none-logistic", "none-mlp", None]
+
+
+def test_arms_without_a_reference_have_no_row_among_the_differences():
+    rows = tables.differences(COMPARISON, [("a", "a"), ("b", "a"), ("c", None), ("c", "b")])
+    assert [(row["arm"], row["reference"]) for row in rows] == [("b", "a"), ("c", "b")]
+
+
+def test_the_rarest_class_is_one_that_was_tested():
+    rows = pd.DataFrame({"arm": ["x"] * 3 + ["y"] * 3, "class": ["a", "b", "c"] * 2, "n": [0, 3, 2] * 2})
+    assert {arm: row["class"] for arm, row in tables.rarest(rows).items()} == {"x": "c", "y": "c"}
+
+
+def test_arms_are_ranked_by_the_validation_key_with_undefined_figures_last():
+    arms = {
+        "a": {"val": {"kappa": 0.5, "auc": 0.6}},
+        "b": {"val": {"kappa": None, "auc": 0.9}},
+        "c": {"val": {"kappa": 0.5, "auc": 0.7}},
+        "d": {"val": {"kappa": 0.9, "auc": 0.7}},
+    }
+    assert tables.ranked({"selected": "d", "arms": arms}, ["kappa", "auc"]) == ["d", "c", "a", "b"]
+
+
+def test_confusion_shares_are_of_the_true_class():
+    rows = tables.confusion_rows([[3, 1], [0, 0]], ["a", "b"])
+    assert [cell["share"] for cell in rows[0]["cells"]] == [0.75, 0.25]
+    assert [cell["share"] for cell in rows[1]["cells"]] == [0.0, 0.0]
+    assert [row["total"] for row in rows] == [4, 0]
+
+
+def test_class_counts_give_patients_and_the_imbalance_and_leave_out_empty_classes():
+    index = pd.DataFrame({"label": ["x", "x", "x", "x", "y"], "group": ["1", "1", "2", "3", "1"]})
+    assert tables.class_counts(index, ["y", "x", "z"]) == [
+        {"class": "y", "images": 1, "patients": 1, "share": 0.2, "ratio": 4.0},
+        {"class": "x", "images": 4, "patients": 3, "share": 0.8, "ratio": 1.0},
+    ]
+
+
+def test_facts_name_transfer_syntaxes_and_leave_out_what_no_file_gives():
+    index = pd.DataFrame(
+        {
+            "modality": ["MG", "MG", ""],
+            "transfer_syntax": ["1.2.840.10008.1.2.5", "1.2.3", "1.2.3"],
+            "photometric": "",
+            "bits_stored": 12,
+            "rows": [4, 4, 5],
+            "columns": 3,
+            "frames": 1,
+            "burned_in": "",
+        }
+    )
+    assert [(fact["name"], fact["values"]) for fact in tables.facts(index, most=1)] == [
+        ("modality", "MG (2), 1 more"),
+        ("transfer syntax", "1.2.3 (2), 1 more"),
+        ("bits stored", "12 (3)"),
+        ("rows × columns", "4 × 3 (2), 1 more"),
+        ("frames", "1 (3)"),
+    ]
+
+
+def test_warnings_of_a_fit_are_told_once_with_their_folds():
+    folds = [{"fold": fold, "warnings": ["k shrunk to 3"] if fold else []} for fold in range(3)]
+    assert tables.fit_warnings({"folds": folds, "warnings": ["did not converge"]}) == [
+        "fold 1, 2: k shrunk to 3",
+        "did not converge",
+    ]
+
+
+def test_provenance_tells_what_folds_share_once_and_every_version():
+    made = [
+        {"stage": "finetune", "params": {"lr": 1}, "code": "c", "packages": {"torch": "2.6"}, "inputs": {"x": n}}
+        for n in (1, 2)
+    ]
+    manifests = [
+        {"files": {}, **made[0]},
+        {"made_by": {"fold-1": made[1]}},
+        {"made_by": {"packages": {"torch": "2.7"}}},
+    ]
+    assert [entry["stage"] for entry in tables.provenance(manifests)] == ["finetune", ""]
+    assert tables.package_versions(manifests) == {"torch": "2.6, 2.7"}

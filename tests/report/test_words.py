@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.report import words
+
+NAMES = words.metric_names("quadratic")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.614, "0.61"), (-0.126, "−0.13"), (-0.001, "0.00"), (None, "–"), (float("nan"), "–")]
+)
+def test_numbers_have_two_digits_a_true_minus_and_a_dash_for_none(value, text):
+    assert words.number(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.12, "+0.12"), (-0.03, "−0.03"), (0.001, "0.00"), (None, "–")])
+def test_differences_carry_their_sign_unless_they_round_to_nothing(value, text):
+    assert words.signed(value) == text
+
+
+@given(st.floats(-10, 10), st.floats(-10, 10))
+def test_a_span_never_puts_a_dash_before_a_minus(low, high):
+    assert "–−" not in words.span(low, high)
+
+
+def test_spans_and_estimates():
+    assert words.span(0.55, 0.67) == "0.55–0.67"
+    assert words.span(-0.05, 0.1) == "−0.05 to 0.10"
+    assert words.span(None, 0.1) == ""
+    assert words.estimate({"auc": 0.7, "auc_low": 0.6, "auc_high": 0.8}, "auc") == "0.70 (0.60–0.80)"
+    assert words.estimate({"auc": 0.7}, "auc") == "0.70"
+    assert words.difference({"difference": 0.12, "low": 0.05, "high": 0.19}) == "+0.12 (+0.05 to +0.19)"
+
+
+def test_counts_and_shares():
+    assert words.count(1000, "image") == "1,000 images"
+    assert words.count(1, "image") == "1 image"
+    assert words.count(2, "entry", "entries") == "2 entries"
+    assert [words.percent(share) for share in (0.034, 0.34, 0, 1, 0.0996)] == ["3.4 %", "34 %", "0 %", "100 %", "10 %"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ending"),
+    [
+        ("better", ", and has a better macro-F1 on test than the baseline none-mlp."),
+        ("worse", ", but has a worse macro-F1 on test than the baseline none-mlp."),
+        (
+            "can't tell",
+            ", but these test images can't tell whether its macro-F1 is better than that of the baseline none-mlp.",
+        ),
+    ],
+)
+def test_the_first_sentence_repeats_the_verdict_on_macro_f1(verdict, ending):
+    sentence = words.verdict("smote-mlp", "none-mlp", 9, {"verdict": verdict})
+    assert sentence == f"smote-mlp was selected on validation{ending}"
+
+
+def test_without_a_baseline_the_first_sentence_claims_nothing():
+    assert words.verdict("smote-mlp", None, 4, None) == "smote-mlp was selected on validation, from 4 arms."
+
+
+@pytest.mark.parametrize(
+    ("clause", "value", "text"),
+    [
+        ("one_class", 0.97, "97 % of the predictions are C (limit 95 %)"),
+        ("never_predicted", 0, "C is never predicted"),
+        ("class_f1", 0.04, "F1 of C is 0.04 (limit 0.95)"),
+        ("kappa", 0.11, "quadratic kappa is 0.11 (limit 0.95)"),
+    ],
+)
+def test_signs_of_collapse_name_class_figure_and_limit(clause, value, text):
+    fired = {"clause": clause, "value": value, "threshold": 0.95, "class": "C"}
+    assert words.collapse(fired, NAMES) == text
+
+
+def test_kappa_is_called_after_its_weighting():
+    assert [words.metric_names(kappa)["kappa"] for kappa in ("linear", "none")] == ["linear kappa", "kappa"]

@@ -1,0 +1,209 @@
+import dataclasses
+import logging
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline import artifacts, params
+from pipeline.errors import PipelineError
+from pipeline.stages import report
+from tests.report import synthetic
+
+PARAMS = params.load(Path(__file__).parents[2] / "params.yaml")
+SMALL = {"folds": 1, "frozen": True, "arms": ("none-logistic", "smote-logistic", "none-mlp")}
+VALUES = dataclasses.asdict(PARAMS)
+RED = re.compile(r'<li class="bad">(.*?)</li>')
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def page(**settings) -> str:
+    synthetic.write(**settings)
+    report.run(PARAMS)
+    return artifacts.REPORT.read_text()
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory) -> str:
+    """The page of 4 classes, 3 folds and 9 arms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("usual"))
+        return page()
+
+
+class Outline(HTMLParser):
+    """Checks that tags are closed in order, and collects what a browser would load or run, and all ids."""
+
+    VOID = ("meta", "br", "link", "img")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.ids: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        given = dict(attrs)
+        self.loads += [given[name] for name in ("src", "href", "xlink:href", "data", "srcset") if given.get(name)]
+        self.ids += [given["id"]] if "id" in given else []
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, self.getpos()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"classes": ("normal", "PNEUMONIA"), "folds": 1, "arms": ("none-logistic", "smote-logistic")},
+        {"classes": synthetic.BLOOD, "folds": 1, "frozen": True},
+        {"folds": 5},
+    ],
+    ids=["4 classes, 3 folds", "2 classes, 1 fold, 2 arms", "13 classes, frozen", "5 folds"],
+)
+def test_the_page_is_whole_and_opens_offline(settings):
+    html = page(**settings)
+    outline = Outline(html)
+    assert outline.open == []
+    assert [target for target in outline.loads if not target.startswith("#")] == ["audit.html"]
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "@import" not in html
+    assert len(html) < 500_000
+    assert len(outline.ids) == len(set(outline.ids))
+    missing = {target[1:] for target in outline.loads if target.startswith("#")} - set(outline.ids)
+    assert not missing
+    for name in settings.get("classes", synthetic.FOUR):
+        assert f'<th class="wrap">{name}</th>' in html
+
+
+def test_the_first_screen_says_who_won_by_how_much_and_what_of_the_rare_class():
+    head = page().partition("</header>")[0]
+    test = artifacts.load_splits().query("role == 'test'")
+    patients = artifacts.load_index().merge(test, on="image_id")["group"].nunique()
+    assert "smote-logistic was selected on validation, and has a better macro-F1 on test than the baseline" in head
+    assert (
+        f"On {test['image_id'].nunique()} test images of {patients} patients (3 folds, pooled): macro-F1 0.61 "
+        "(0.55–0.67), quadratic kappa 0.63 (0.57–0.69), adjusted balanced accuracy 0.67 (0.61–0.73)."
+    ) in head
+    assert "Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19): better." in head
+    assert "The rarest class A (25 test images, 13 patients): recall 0.56 (0.46–0.76) against 0.12 with" in head
+
+
+def test_collapse_of_the_selected_arm_stands_in_red_on_the_first_screen():
+    sign = {"clause": "never_predicted", "value": 0, "threshold": 1, "operating_point": "argmax", "class": "A"}
+    head, _, rest = page(**SMALL, collapse={"smote-logistic": [sign], "none-mlp": [sign]}).partition("</header>")
+    assert RED.findall(head) == ["smote-logistic has collapsed: A is never predicted"]
+    assert "<strong>none-mlp</strong>: A is never predicted" in rest
+
+
+def test_a_sound_run_has_no_red_on_the_first_screen(usual):
+    assert RED.findall(usual) == []
+
+
+def test_audit_verdicts_that_are_not_ok_and_the_quarantine_stand_on_the_first_screen():
+    head = page(**SMALL, verdicts={"shared_patients": "invalid", "dead_dimensions": "look"}).partition("</header>")[0]
+    assert RED.findall(head) == ["audit, shared_patients (invalid): no patient is in two roles of a fold"]
+    assert '<li class="look">audit, dead_dimensions (look): 10 of 512 dimensions are constant</li>' in head
+    assert '<li class="look">6 entries in the quarantine: these files were left out</li>' in head
+
+
+def test_a_selected_baseline_is_compared_with_the_next_arm():
+    head = page(**SMALL, selected="none-logistic").partition("</header>")[0]
+    assert "The baseline none-logistic itself was selected on validation: no other arm ranked above it." in head
+    assert "Against the next on validation, smote-logistic: macro-F1 +0.13 (+0.06 to +0.20): better." in head
+
+
+def test_a_single_arm_has_a_page():
+    html = page(**{**SMALL, "arms": ("smote-mlp",)}, selected="smote-mlp")
+    assert "smote-mlp is the only arm." in html
+    assert "There is no other arm to compare with." in html
+
+
+def test_names_with_html_characters_are_escaped():
+    html = page(classes=("<script>alert(1)</script>", "b & c"), **SMALL)
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "b &amp; c" in html
+    assert Outline(html).open == []
+
+
+def test_a_class_called_na_keeps_its_name():
+    assert "The rarest class NA (25 test images" in page(classes=("NA", "None"), **SMALL)
+
+
+def test_a_frozen_backbone_has_no_history():
+    html = page(**SMALL)
+    assert "The backbone is frozen" in html
+    assert "What the network predicts" not in html
+
+
+def test_training_history_has_a_panel_per_fold_and_its_collapses(usual):
+    assert re.findall(r"<figcaption>(.*?)<", usual) == ["fold-0", "fold-1", "fold-2"]
+    assert "3 backbones, 96 s of training" in usual
+    assert "a class is never predicted; low kappa" in usual
+
+
+def test_paths_in_the_quarantine_are_below_the_image_folder():
+    synthetic.write(**SMALL)
+    reader = params.check({**VALUES, "data": {**VALUES["data"], "images": "/hospital/Doe^Jane/images"}})
+    report.run(reader)
+    html = artifacts.REPORT.read_text()
+    assert "<code>x.dcm</code>" in html
+    assert "Doe^Jane" not in html
+
+
+def test_figures_that_are_not_defined_show_as_a_dash():
+    synthetic.write(**SMALL)
+    metrics = artifacts.load_json(artifacts.METRICS, "evaluate")
+    for key in ("auc", "auc_low", "auc_high", "kappa", "kappa_low", "kappa_high"):
+        metrics["arms"]["smote-logistic"]["test"][key] = float("nan")
+    metrics["arms"]["none-mlp"]["val"]["kappa"] = float("nan")
+    artifacts.save_json(artifacts.METRICS, metrics)
+    per_class = pd.read_csv(artifacts.EVALUATION / "per_class.csv")
+    per_class[["precision", "recall_low", "recall_high"]] = float("nan")
+    per_class.to_csv(artifacts.EVALUATION / "per_class.csv", index=False)
+    report.run(PARAMS)
+    html = artifacts.REPORT.read_text()
+    assert "quadratic kappa –, adjusted balanced accuracy 0.67" in html
+    assert "recall 0.56 against 0.12 with none-logistic; precision – against –." in html
+    assert not re.search(r"\bnan\b", html)
+
+
+def test_the_same_artifacts_give_the_same_page():
+    first = page()
+    report.run(PARAMS)
+    assert artifacts.REPORT.read_text() == first
+
+
+def test_the_stage_ends_by_saying_who_won_and_where_the_page_lies(caplog):
+    with caplog.at_level(logging.INFO, logger="pipeline.stages.report"):
+        page(**SMALL)
+    assert caplog.messages == [
+        "selected on validation: smote-logistic, test macro-F1 0.61 (0.55–0.67)\n"
+        "Report: artifacts/report.html\n"
+        "All arms: python -m pipeline results"
+    ]
+
+
+def test_a_missing_evaluation_names_the_stage_to_run():
+    synthetic.write(**SMALL)
+    for path in (artifacts.EVALUATION / "roc.csv", artifacts.METRICS):
+        path.unlink()
+        with pytest.raises(PipelineError, match=rf"{path.name}: is missing\n  Remedy: run `dvc repro evaluate`"):
+            report.run(PARAMS)
