@@ -206,7 +206,7 @@ def save_pixels(
 ) -> None:
     """Put a picture store in force whose shards are written already.
 
-    rows.parquet and manifest.json are written in this order; then every other file of a shard is deleted.
+    rows.parquet and manifest.json are written in this order; then what killed runs and older stores left is deleted.
 
     Args:
         rows: columns PIXEL_ROWS.
@@ -226,9 +226,10 @@ def save_pixels(
         "refused": refused,
     }
     save_json(PIXELS / "manifest.json", manifest)
-    for file in PIXELS.glob("[0-9]*"):
-        if file.name not in files:
-            file.unlink()
+    for pattern in ("[0-9]*", ".[0-9]*"):
+        for file in PIXELS.glob(pattern):
+            if file.name not in files:
+                file.unlink()
 
 
 def load_pixels() -> Pictures:

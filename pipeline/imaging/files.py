@@ -1,0 +1,102 @@
+"""Opening image files of any kind, without the chatter of the libraries below."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import pydicom
+from PIL import Image
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from pipeline.errors import PipelineError
+
+_MAGIC = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"II+\x00": "TIFF",
+    b"MM\x00+": "TIFF",
+}
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+def kind(file: BinaryIO) -> str:
+    """DICOM, PNG, JPEG or TIFF by the first bytes of the file; empty where they tell nothing."""
+    file.seek(0)
+    start = file.read(132)
+    file.seek(0)
+    if start[128:] == b"DICM":
+        return "DICOM"
+    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what pydicom and Pillow say of files that they can read nonetheless.
+
+    pydicom both logs and warns, once for each file; what it can't read it raises, and that is kept.
+    """
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def read_dicom(file: BinaryIO, name: str, **options: object) -> pydicom.Dataset:
+    """A DICOM object, also one without the preamble of PS3.10.
+
+    Raises:
+        PipelineError: it is none, or has no pixels.
+    """
+    known = kind(file) == "DICOM"
+    try:
+        dataset = pydicom.dcmread(file, force=True, **options)  # type: ignore[arg-type]
+    except Exception as error:  # on bytes that are no DICOM, pydicom stumbles over whatever comes first
+        if known:
+            raise
+        raise _not_an_image(name) from error
+    if not known and not ("SOPClassUID" in dataset or ("Rows" in dataset and "BitsAllocated" in dataset)):
+        raise _not_an_image(name)
+    if "Rows" not in dataset or "Columns" not in dataset:
+        about = UID(str(dataset.get("SOPClassUID", ""))).name or "of unknown kind"
+        raise PipelineError(name, f"a DICOM object without pixels: {about}", "leave it out of the labels")
+    if "PhotometricInterpretation" not in dataset:
+        what = "(0028,0004) Photometric Interpretation is missing"
+        raise PipelineError(name, what, "export the file again, or drop its row from the labels")
+    return dataset
+
+
+def open_picture(file: BinaryIO) -> Image.Image:
+    """A PNG, JPEG or TIFF, not decoded yet."""
+    return Image.open(file, formats=("PNG", "JPEG", "TIFF"))
+
+
+def transfer_syntax(dataset: pydicom.Dataset) -> UID:
+    """(0002,0010) Transfer Syntax UID; for a file without meta header, what its encoding shows."""
+    meta = getattr(dataset, "file_meta", None)
+    if meta is not None and meta.get("TransferSyntaxUID"):
+        return UID(meta.TransferSyntaxUID)
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def frames(dataset: pydicom.Dataset) -> int:
+    """(0028,0008) Number of Frames, at least 1."""
+    return max(1, int(dataset.get("NumberOfFrames") or 1))
+
+
+def _not_an_image(name: str) -> PipelineError:
+    suffix = name[name.rfind(".") :].lower() if "." in name else ""
+    what = f"not a {suffix[1:].upper()} file" if suffix in _SUFFIXES else "not a DICOM file"
+    return PipelineError(name, what, "remove it, or put the file there that was meant")

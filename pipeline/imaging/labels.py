@@ -1,0 +1,207 @@
+"""Labels of images: rows of a CSV, or names of folders."""
+
+import csv
+import io
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.errors import PipelineError
+from pipeline.imaging.identity import pseudonym
+
+SPLIT_WORDS = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+}
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of the CSV are called; None for a column that it need not have."""
+
+    label: str
+    path: str | None = None
+    id: str | None = None
+    patient: str | None = None
+    split: str | None = None
+
+
+def read_csv(path: Path, names: Columns) -> pd.DataFrame:
+    """Rows of a labels CSV as text: line, path, id, label, patient, split; stripped, empty where it has no such column.
+
+    The delimiter may be a comma, a semicolon or a tab.
+
+    Raises:
+        PipelineError: the file can't be read, or a named column is missing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise PipelineError(path, f"cannot be read ({error.strerror})", "mend data.labels in params.yaml") from None
+    except UnicodeDecodeError:
+        raise PipelineError(path, "is not in UTF-8", "save it as `CSV UTF-8`") from None
+    header, cells, lines = _cells(path, text, names)
+    found = {role: name for role, name in vars(names).items() if name is not None}
+    if names.path not in header and names.id:
+        found.pop("path", None)
+    absent = [f"{name!r} (data.{role})" for role, name in found.items() if name not in header]
+    if absent:
+        what = f"has no column {', '.join(absent)}; it has {', '.join(header)}"
+        raise PipelineError(path, what, "mend the column names in section data of params.yaml")
+    table = pd.DataFrame(cells, columns=range(len(header)), dtype="str")
+    picked = {role: table[header.index(found[role])] if role in found else "" for role in vars(names)}
+    return pd.DataFrame({"line": lines, **picked}, index=table.index)
+
+
+def match(table: pd.DataFrame, files: pd.DataFrame, root: Path, key: bytes) -> tuple[pd.DataFrame, list[Row]]:
+    """Find the image of each row: by path where the row has one, else by id.
+
+    Args:
+        table: of `read_csv`.
+        files: path, sop_uid, and accession and patient as pseudonyms.
+        root: the image folder, for absolute paths.
+        key: of the pseudonyms.
+
+    Returns:
+        One row per labelled file: path, label, patient (pseudonym), split, disputed (whether rows of the CSV give it
+        different values); and quarantine rows for the rows without an image.
+
+    Raises:
+        PipelineError: a split is no split word, or no id is known.
+    """
+    table = table.assign(
+        path=_normal_paths(table["path"], root),
+        patient=_pseudonyms(table["patient"], key),
+        split=_splits(table["split"]),
+    )
+    by_path = table[table["path"] != ""]
+    by_id = table[(table["path"] == "") & (table["id"] != "")]
+    blank = table[(table["path"] == "") & (table["id"] == "")]
+    known = by_path["path"].isin(files["path"])
+    matched, strangers = _match_ids(by_id, files, key)
+    strays = [
+        *(_stray(path, "label without an image", "mend its path, or drop the row") for path in by_path["path"][~known]),
+        *(_stray(_line(line), "label without an image", "mend its id, or drop the row") for line in strangers["line"]),
+        *(_stray(_line(line), "label row without path and id", "fill in one") for line in blank["line"]),
+    ]
+    given = pd.concat([by_path[known], matched], ignore_index=True)[["path", "label", "patient", "split"]]
+    return _merge_repeats(given), strays
+
+
+def from_folders(paths: pd.Series) -> pd.DataFrame:
+    """Class from the parent folder and split from the folder above it; the columns of `match`.
+
+    Raises:
+        PipelineError: some classes lie in split folders and some don't.
+    """
+    parts = [path.split("/") for path in paths]
+    rows = [
+        (path, part[-2], "", SPLIT_WORDS.get(part[-3].lower(), "") if len(part) > 2 else "", False)
+        for path, part in zip(paths, parts, strict=True)
+        if len(part) > 1 and part[-2].lower() not in SPLIT_WORDS
+    ]
+    given = pd.DataFrame(rows, columns=["path", "label", "patient", "split", "disputed"])
+    without = given[given["split"] == ""]
+    if 0 < len(without) < len(given):
+        what = f"{len(without)} of {len(given)} images lie in no split folder, such as {without['path'].iloc[0]}"
+        raise PipelineError("data.labels", what, f"move all or none below folders named {', '.join(SPLIT_WORDS)}")
+    return given
+
+
+def _cells(path: Path, text: str, names: Columns) -> tuple[list[str], list[list[str]], list[int]]:
+    """Header, cells of each row that is not blank, and its line."""
+    wanted = set(vars(names).values())
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=lambda mark: (len(wanted & set(_split(first, mark))), first.count(mark)))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    cells, lines = [], []
+    try:
+        for row in reader:
+            stripped = [cell.strip() for cell in row]
+            if any(stripped):
+                cells.append(stripped)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise PipelineError(path, f"line {reader.line_num} is no CSV ({error})", "mend this line") from None
+    if len(cells) < 2:
+        raise PipelineError(path, "holds no rows", "write a header and one row per image")
+    header = cells.pop(0)
+    lines.pop(0)
+    if len(set(header)) < len(header) and (twice := wanted & {name for name in header if header.count(name) > 1}):
+        raise PipelineError(path, f"has the column {', '.join(sorted(map(str, twice)))} twice", "rename one of them")
+    for line, row in zip(lines, cells, strict=True):
+        if any(row[len(header) :]):
+            what = f"line {line} has {len(row)} cells, but the header has {len(header)}"
+            raise PipelineError(path, what, "quote the cells that hold a delimiter")
+        row[len(header) :] = [""] * max(0, len(header) - len(row))
+    return header, cells, lines
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+
+
+def _normal_paths(paths: pd.Series, root: Path) -> list[str]:
+    """Relative to the image folder, with slashes."""
+    prefixes = tuple({f"{root.absolute().as_posix()}/", f"{root.resolve().as_posix()}/"})
+    normal = []
+    for path in paths:
+        clean = posixpath.normpath(path.replace("\\", "/")) if path else ""
+        normal.append(next((clean[len(start) :] for start in prefixes if clean.startswith(start)), clean))
+    return normal
+
+
+def _pseudonyms(identifiers: pd.Series, key: bytes) -> pd.Series:
+    return identifiers.map({text: pseudonym(key, text) for text in identifiers.unique()}).astype("str")
+
+
+def _splits(words: pd.Series) -> pd.Series:
+    found = words.unique().tolist()
+    if found == [""]:
+        return words
+    unknown = sorted(repr(word) for word in found if word.lower() not in SPLIT_WORDS)
+    if unknown:
+        what = f"the split column holds {', '.join(unknown[:10])}"
+        raise PipelineError("data.split", what, f"use only {', '.join(SPLIT_WORDS)}, in every row")
+    return words.map({word: SPLIT_WORDS[word.lower()] for word in found}).astype("str")
+
+
+def _match_ids(rows: pd.DataFrame, files: pd.DataFrame, key: bytes) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows with the path of each file that has their id, and the rows that no file has."""
+    if rows.empty:
+        return rows, rows
+    hashed = _pseudonyms(rows["id"], key)
+    kinds = {"sop_uid": rows["id"], "accession": hashed, "patient": hashed}
+    counts = {kind: int(ids.isin(files[kind]).sum()) for kind, ids in kinds.items()}
+    best = max(counts, key=lambda kind: counts[kind])
+    if not counts[best]:
+        what = (
+            f"none of the {len(rows)} ids is the SOP Instance UID, accession number or patient id of one of the "
+            f"{len(files)} files (matches: 0, 0, 0)"
+        )
+        raise PipelineError("data.id", what, "name another column in data.id, or a path column in data.path")
+    rows = rows.assign(id=kinds[best]).drop(columns="path")
+    matched = rows.merge(files[["path", best]].rename(columns={best: "id"}), on="id")
+    return matched, rows[~rows["id"].isin(files[best])]
+
+
+def _merge_repeats(given: pd.DataFrame) -> pd.DataFrame:
+    distinct = given.drop_duplicates()
+    disputed = distinct["path"].duplicated(keep=False)
+    return distinct.assign(disputed=disputed).drop_duplicates("path")
+
+
+def _line(line: int) -> str:
+    return f"labels.csv line {line}"
+
+
+def _stray(path: str, reason: str, remedy: str) -> Row:
+    return {"path": path, "reason": reason, "remedy": remedy}

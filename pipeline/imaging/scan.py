@@ -1,0 +1,107 @@
+"""Which files there are, and which of them must be read again."""
+
+import hashlib
+import os
+from collections import Counter
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.errors import PipelineError
+
+# Suffixes of files that stand beside images and are none; everything else must end as a row or in quarantine.
+SIDE_FILES = frozenset(
+    ".bak .bat .bin .bz2 .cfg .css .csv .db .doc .docx .exe .gz .h5 .hdf5 .htm .html .inf .ini .ipynb .js .json .jsonl "
+    ".lnk .log .mat .md .npy .npz .ods .odt .parquet .pdf .pickle .pkl .ppt .pptx .pt .pth .py .r .rar .rst .rtf "
+    ".sh .sqlite .svg .tar .tgz .toml .tsv .txt .xls .xlsx .xml .xz .yaml .yml .zip .7z".split()
+)
+
+
+def candidates(root: Path) -> tuple[pd.DataFrame, list[str], Counter[str]]:
+    """Everything below `root` that may be an image.
+
+    Hidden files, DICOMDIR and side files are left out; links are followed.
+
+    Returns:
+        Table of path (relative, with slashes), size in bytes and mtime_ns, sorted by path; the names that are no valid
+        UTF-8, escaped; and how many side files there are of each suffix.
+
+    Raises:
+        PipelineError: the folder or one below it is missing or can't be read, or holds no candidate.
+    """
+    found: list[tuple[str, int, int]] = []
+    misnamed: list[str] = []
+    side: Counter[str] = Counter()
+    for path, entry in _walk(root):
+        suffix = os.path.splitext(entry.name)[1].lower()
+        if suffix in SIDE_FILES:
+            side[suffix] += 1
+        elif not path.isascii() and not _is_text(path):
+            misnamed.append(os.fsencode(path).decode("utf-8", "backslashreplace"))
+        else:
+            found.append((path, *_stat(entry)))
+    if not found and not misnamed:
+        seen = f"; it has {sum(side.values())} files of other kinds ({', '.join(sorted(side))})" if side else ""
+        raise PipelineError(root, f"holds no image{seen}", "point data.images to the folder of the image files")
+    found.sort()
+    return pd.DataFrame(found, columns=["path", "size", "mtime_ns"]), misnamed, side
+
+
+def compare(files: pd.DataFrame, memo: pd.DataFrame, stamp: str) -> tuple[pd.DataFrame, list[str]]:
+    """Rows of the memo that still hold for `files`, and the paths that must be read."""
+    valid = memo[memo["stamp"] == stamp]
+    known = valid.merge(files, on=["path", "size", "mtime_ns"])
+    return known, files["path"][~files["path"].isin(known["path"])].tolist()
+
+
+def stamp(key: bytes) -> str:
+    """Changes when a header would be read or hashed in another way; tells nothing of the key."""
+    digest = hashlib.blake2b(digest_size=8, key=key)
+    for name in ("headers.py", "files.py", "identity.py"):
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    for name in ("pydicom", "pillow"):
+        digest.update(metadata.version(name).encode())
+    return digest.hexdigest()
+
+
+def _walk(root: Path):  # noqa: ANN202 - pairs of relative path and os.DirEntry
+    folders, seen = [("", str(root))], set()
+    while folders:
+        prefix, folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or entry.name.upper() == "DICOMDIR":
+                        continue
+                    if not entry.is_dir():
+                        yield prefix + entry.name, entry
+                    elif not entry.is_symlink() or _is_new(entry, seen):
+                        folders.append((f"{prefix}{entry.name}/", entry.path))
+        except OSError as error:
+            remedy = "mend data.images in params.yaml" if not prefix else "give yourself permission to read it"
+            raise PipelineError(folder, f"cannot be read as a folder ({error.strerror})", remedy) from None
+
+
+def _is_new(entry: os.DirEntry[str], seen: set[str]) -> bool:
+    """A linked folder that was not followed yet and does not lead back to where it stands."""
+    target = os.path.realpath(entry.path)
+    new = target not in seen and not os.path.realpath(os.path.dirname(entry.path)).startswith(target)
+    seen.add(target)
+    return new
+
+
+def _stat(entry: os.DirEntry[str]) -> tuple[int, int]:
+    try:
+        found = entry.stat()
+    except OSError:  # a dangling link: reading it will give the reason
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

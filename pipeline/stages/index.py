@@ -1,0 +1,88 @@
+"""Image folder and labels → index.parquet, quarantine.csv, and the memo of the scan."""
+
+import logging
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline import artifacts
+from pipeline.errors import PipelineError
+from pipeline.imaging import identity, labels, roster, scan
+from pipeline.params import Params
+
+log = logging.getLogger(__name__)
+
+CHUNK = 64  # files per unit of work
+SAVE_EVERY = 60.0  # seconds between writes of the memo during a long first scan
+
+
+def run(params: Params) -> None:
+    """Scan the image folder, join the labels, and write who is in and who is set aside."""
+    p, root = params.data, Path(params.data.images)
+    key = identity.load_key()
+    found, misnamed, side = scan.candidates(root)
+    files = _headers(found, root, key, params.engine.workers)
+    if p.labels == "folders":
+        given, strays = labels.from_folders(files["path"]), []
+    else:
+        table = labels.read_csv(Path(p.labels), labels.Columns(p.label, p.path, p.id, p.patient, p.split))
+        given, strays = labels.match(table, files, root, key)
+    index, quarantine = roster.admit(files, given, p.classes, key)
+    quarantine += strays + [
+        {"path": name, "reason": "file name is no valid UTF-8", "remedy": "rename the file"} for name in misnamed
+    ]
+    artifacts.save_quarantine("index", quarantine)
+    _check(index, quarantine, root)
+    artifacts.save_index(index)
+    counts = index["label"].value_counts()
+    classes = ", ".join(f"{name} {counts[name]}" for name in artifacts.classes(index, None))
+    log.info("index: %d images of %d patients (%s)", len(index), index["group"].nunique(), classes)
+    log.info("set aside: %s", roster.reasons(quarantine))
+    if side:
+        log.info("files of other kinds: %s", ", ".join(f"{side[kind]} {kind}" for kind in sorted(side)))
+
+
+def _headers(found: pd.DataFrame, root: Path, key: bytes, workers: int) -> pd.DataFrame:
+    """Header of every file: remembered where path, size and mtime are the same, else read."""
+    stamp = scan.stamp(key)
+    memo = artifacts.load_scan()
+    known, fresh = scan.compare(found, memo, stamp)
+    if not fresh:
+        if len(known) < len(memo):
+            artifacts.save_scan(known)
+        return known
+    # Both imports cost more than a scan that finds nothing new.
+    from pipeline import engine
+    from pipeline.imaging import headers
+
+    chunks = [fresh[start : start + CHUNK] for start in range(0, len(fresh), CHUNK)]
+    read: list[dict[str, Any]] = []
+    saved = time.monotonic()
+    for rows in engine.map(partial(headers.read_chunk, root=root.absolute(), key=key), chunks, workers, "index"):
+        read.extend(rows)
+        if time.monotonic() - saved > SAVE_EVERY:
+            _save(known, read, found, stamp)
+            saved = time.monotonic()
+    return _save(known, read, found, stamp)
+
+
+def _save(known: pd.DataFrame, read: list[dict[str, Any]], found: pd.DataFrame, stamp: str) -> pd.DataFrame:
+    """Write the memo and return all rows; what could not be opened is tried again next time."""
+    fresh = pd.DataFrame(read).merge(found, on="path").assign(stamp=stamp)
+    rows = pd.concat([known, fresh], ignore_index=True) if len(known) else fresh
+    rows = rows[list(artifacts.SCAN_COLUMNS)].astype(artifacts.SCAN_COLUMNS).sort_values("path", ignore_index=True)
+    artifacts.save_scan(rows[rows["fingerprint"] != ""])
+    return rows
+
+
+def _check(index: pd.DataFrame, quarantine: list[dict[str, str]], root: Path) -> None:
+    remedy = f"see {artifacts.QUARANTINE}; paths in the labels are relative to data.images"
+    if index.empty:
+        raise PipelineError(root, f"no image can be used: {roster.reasons(quarantine)}", remedy)
+    classes = artifacts.classes(index, None)
+    if len(classes) < 2:
+        what = f"all {len(index)} images have the label {classes[0]!r} (set aside: {roster.reasons(quarantine)})"
+        raise PipelineError("data.label", what, "a classifier needs two classes: name another column, or add images")

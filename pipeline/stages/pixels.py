@@ -1,0 +1,43 @@
+"""index.parquet and image files → the picture store."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import artifacts, engine
+from pipeline.errors import PipelineError
+from pipeline.imaging import pixelstore, roster
+from pipeline.imaging.pixelstore import Held, Look
+from pipeline.params import Params
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("numpy", "pillow", "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "python-gdcm")
+
+
+def run(params: Params) -> None:
+    """Render what is new, keep what did not change."""
+    index = artifacts.load_index()
+    channels = 1 if index["photometric"].str.startswith("MONOCHROME").all() else 3
+    look = Look(params.render.size, params.render.fit, params.render.window, channels)
+    made_by = artifacts.provenance("pixels", vars(look), {}, PACKAGES, Path(pixelstore.__file__).parent)
+    kept, parts = pixelstore.plan(index, pixelstore.load_held(made_by), params.pixels.shard)
+    new = sum(item.shard < 0 for items in parts for item in items)
+    write = partial(pixelstore.write, root=Path(params.data.images).absolute(), look=look, made_by=made_by)
+    written = engine.map(write, pixelstore.number(parts), params.engine.workers, "pixels")
+    store = pixelstore.join([kept, *written])
+    quarantine = _quarantine(index, store)
+    artifacts.save_quarantine("pixels", quarantine)
+    if store.rows.empty:
+        what = f"no picture could be made: {roster.reasons(quarantine)}"
+        raise PipelineError(params.data.images, what, f"see {artifacts.QUARANTINE}")
+    pixelstore.save(store, look, made_by)
+    log.info("pixels: %d pictures of %s, %d files read", len(store.rows), " × ".join(map(str, look.shape)), new)
+    log.info("set aside: %s", roster.reasons(quarantine))
+
+
+def _quarantine(index: pd.DataFrame, store: Held) -> list[dict[str, str]]:
+    paths = dict(zip(index["image_id"], index["path"], strict=True))
+    return [{"path": paths[row.image_id], "reason": row.reason, "remedy": row.remedy} for row in store.refused]
