@@ -19,7 +19,7 @@ from pipeline.phantom.tissue import WHITE
 logging.getLogger("openjpeg").setLevel(logging.WARNING)  # else a line for each image
 
 # Named, so that another installed encoder does not change the bytes.
-ENCODERS = {RLELossless: "gdcm", JPEGLSLossless: "pyjpegls", JPEG2000Lossless: "pylibjpeg"}
+ENCODERS: dict[str, str] = {RLELossless: "gdcm", JPEGLSLossless: "pyjpegls", JPEG2000Lossless: "pylibjpeg"}
 VIEW_CODES = {"CC": ("399162004", "cranio-caudal"), "MLO": ("399368009", "medio-lateral oblique")}
 
 

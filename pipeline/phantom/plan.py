@@ -39,9 +39,7 @@ class Patient:
         return [f"{self.id}/{laterality}_{position}.dcm" for laterality, position in self.views]
 
 
-def patients(
-    images: int, count: int, classes: Mapping[str, float], label_noise: float, seed: int
-) -> list[Patient]:
+def patients(images: int, count: int, classes: Mapping[str, float], label_noise: float, seed: int) -> list[Patient]:
     """Patients with `images` images together, at most four each.
 
     Args:
@@ -55,10 +53,10 @@ def patients(
     truth = np.repeat(np.arange(len(classes)), apportion(count, np.array(list(classes.values()))))
     views = _view_counts(images, count, rng)
     density = (truth + 0.5 + SPREAD * rng.standard_normal(count)) / len(classes)
-    label = _with_noise(truth, len(classes), label_noise, rng)
+    label = _with_noise(truth, len(classes), label_noise, np.random.default_rng([seed, 3]))
     names = list(classes)
     return [
-        Patient(number, float(density[row]), names[label[row]], _views(views[row], rng))
+        Patient(number, float(density[row]), names[label[row]], _views(int(views[row]), rng))
         for number, row in enumerate(rng.permutation(count))
     ]
 
@@ -94,6 +92,4 @@ def _views(count: int, rng: np.random.Generator) -> tuple[tuple[str, str], ...]:
 
 def broken(count: int, first: int, label: str, faults: Sequence[str]) -> list[tuple[Patient, str]]:
     """Patients numbered from `first` with one image and the fault it gets, by turns."""
-    return [
-        (Patient(first + place, 0.5, label, VIEWS[:1]), faults[place % len(faults)]) for place in range(count)
-    ]
+    return [(Patient(first + place, 0.5, label, VIEWS[:1]), faults[place % len(faults)]) for place in range(count)]

@@ -42,13 +42,11 @@ def mammogram(
     image = _parenchyma(density, outline, rng)
     if view == "MLO":
         image = _with_pectoral(image, rng)
-    image = np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BILINEAR))
+    image = np.asarray(Image.fromarray(image).resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
     return image[:, ::-1] if laterality == "R" else image
 
 
-def exposed(
-    image: np.ndarray, gain: float, gamma: float, noise: float, rng: np.random.Generator
-) -> np.ndarray:
+def exposed(image: np.ndarray, gain: float, gamma: float, noise: float, rng: np.random.Generator) -> np.ndarray:
     """Display values of an attenuation image, (rows, columns) uint16 of 12 bits, with noise as of counts."""
     signal = 60 + 3300 * gain * np.clip(image, 0, None) ** gamma
     signal += noise * np.sqrt(signal) * rng.standard_normal(image.shape, dtype=np.float32)
