@@ -290,5 +290,5 @@ def _refuse_absent(
                 f"split, fold {fold}",
                 f"none of {tries} assignments gives every role its classes; absent: {', '.join(absent or empty)}; "
                 f"patients per class: {patients}",
-                "lower split.folds, raise split.val and split.test, or raise split.tries",
+                "lower split.folds, raise split.val and split.test, or add patients",
             )

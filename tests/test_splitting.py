@@ -85,7 +85,7 @@ def test_a_class_with_one_patient_is_refused_with_its_name_and_size():
 def test_fewer_patients_than_roles_are_refused_with_the_counts():
     rows = [("a", "A"), ("a", "B"), ("b", "A"), ("b", "B")]
     index = pd.DataFrame(rows, columns=["group", "label"]).assign(image_id=list("wxyz"), path="p", split="")
-    with pytest.raises(PipelineError, match=r"absent: val; patients per class: \{'A': 2, 'B': 2\}"):
+    with pytest.raises(PipelineError, match=r"absent: val, test; patients per class: \{'A': 2, 'B': 2\}"):
         splitting.split_by_patient(index, ["A", "B"], 1, 1, 0.2, 0.2, 3, 0)
 
 

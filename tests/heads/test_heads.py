@@ -1,0 +1,181 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from imports import ROOT
+from ruamel.yaml import YAML
+
+from pipeline.errors import PipelineError
+from pipeline.heads import arms
+from pipeline.heads.classifiers import HEADS
+from pipeline.heads.resamplers import RESAMPLERS
+
+VALUES = YAML(typ="safe").load(ROOT / "params.yaml")
+
+
+def resample(name, X, y, seed=0, **changed):
+    return arms.bind_resampler(name, {**VALUES["resamplers"][name], **changed})(
+        X, y, random_state=np.random.RandomState(seed)
+    )
+
+
+def blobs(sizes, dimensions=6, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(len(sizes)), sizes)
+    X = rng.normal(size=(len(y), dimensions)) + 2 * rng.normal(size=(len(sizes), dimensions))[y]
+    order = rng.permutation(len(y))
+    return X[order].astype(np.float32), y[order]
+
+
+@pytest.mark.parametrize("name", RESAMPLERS)
+@given(st.lists(st.integers(1, 25), min_size=2, max_size=4), st.integers(0, 2**31))
+@settings(max_examples=15, deadline=None)
+def test_real_rows_come_first_and_no_class_is_invented(name, sizes, seed):
+    X, y = blobs(sizes, seed=seed)
+    rows = resample(name, X, y, seed % 2**32)
+    np.testing.assert_array_equal(rows.X[: len(X)], X)
+    np.testing.assert_array_equal(rows.y[: len(y)], y)
+    assert set(rows.y) == set(y)
+    assert rows.X.dtype == np.float32
+    assert np.isfinite(rows.X).all()
+    if name != "none":
+        assert set(np.bincount(rows.y)) == {max(sizes)}
+
+
+@pytest.mark.parametrize("name", RESAMPLERS)
+def test_equal_seeds_give_equal_rows(name):
+    X, y = blobs([30, 12, 8])
+    one, same, other = (resample(name, X, y, seed).X for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one, same)
+    assert name == "none" or not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["smote", "borderline_smote"])
+def test_two_shifted_classes_do_not_get_the_same_offsets(name):
+    """With an integer seed, imbalanced-learn draws the same positions for every class."""
+    minority, shift = np.random.default_rng(0).normal(size=(10, 4)), np.array([6.0, 0, 0, 0])
+    majority = np.random.default_rng(1).normal(size=(40, 4)) * 4
+    X = np.concatenate([majority, minority, minority + shift]).astype(np.float32)
+    rows = resample(name, X, np.repeat([0, 1, 2], [40, 10, 10]))
+    one, other = (rows.X[60:][rows.y[60:] == label] for label in (1, 2))
+    assert not np.allclose(one, other - shift.astype(np.float32), atol=1e-4)
+
+
+def test_smote_puts_rows_between_two_rows_of_the_class():
+    X = np.array([[0, 0], [1, 0], [9, 9], [9, 8], [8, 9], [8, 8], [7, 7]], np.float32)
+    rows = resample("smote", X, np.array([1, 1, 0, 0, 0, 0, 0]), k_neighbors=1)
+    added = rows.X[7:]
+    assert len(added) == 3
+    assert (added[:, 1] == 0).all()
+    assert ((added[:, 0] >= 0) & (added[:, 0] <= 1)).all()
+
+
+def test_a_class_too_small_for_the_neighbours_uses_those_it_has_and_says_so():
+    X, y = blobs([20, 3])
+    assert resample("smote", X, y).notes == ["class 1: 2 neighbours instead of 5, since it has 3 rows"]
+
+
+def test_a_class_of_one_row_is_repeated_and_says_so():
+    X, y = blobs([20, 1])
+    rows = resample("smote", X, y)
+    assert rows.notes == ["class 1: one row, random_over instead of smote"]
+    np.testing.assert_array_equal(rows.X[21:], np.repeat(X[y == 1], 19, axis=0))
+
+
+def test_borderline_smote_starts_from_rows_in_danger_only():
+    """Han et al. 2005: of the m nearest, at least half but not all are of the majority."""
+    safe = np.array([[0, 0], [0.1, 0], [0, 0.1], [0.1, 0.1]])
+    danger = np.array([[5.0, 0]])
+    noise = np.array([[20.0, 0]])
+    majority = np.concatenate(
+        [[[5.2, 0], [5, 0.3]], 20 + np.random.default_rng(0).normal(size=(12, 2)) * [1, 0.1] * 0.1]
+    )
+    majority[2:, 1] -= 20
+    X = np.concatenate([safe, danger, noise, majority]).astype(np.float32)
+    y = np.array([1] * 6 + [0] * 14)
+    rows = resample("borderline_smote", X, y, k_neighbors=2, m_neighbors=3)
+    added = rows.X[20:]
+    assert not rows.notes
+    assert len(added) == 8
+    assert (added[:, 0] > 0.05).all()  # on lines from (5, 0) to its neighbours among the safe rows
+    assert (added[:, 0] <= 5).all()
+
+
+def test_borderline_smote_without_a_row_in_danger_takes_smote_and_says_so():
+    X = np.concatenate(
+        [np.random.default_rng(0).normal(size=(30, 3)), 100 + np.random.default_rng(1).normal(size=(12, 3))]
+    )
+    rows = resample("borderline_smote", X.astype(np.float32), np.repeat([0, 1], [30, 12]))
+    assert rows.notes == ["class 1: no row in danger, smote instead of borderline_smote"]
+    assert (rows.y == 1).sum() == 30
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head_learns_and_gives_probabilities_of_all_classes(name):
+    X, y = blobs([60, 40, 20])
+    train, test = np.arange(90), np.arange(90, 120)
+    head = arms.bind_head(name, VALUES["heads"][name])
+    fitted = [arms.fit_fold(X, y, train, test, 4, arms.bind_resampler("none", {}), head, (0, 0)) for _ in range(2)]
+    probabilities = fitted[0].probabilities
+    assert probabilities.shape == (30, 4)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+    assert (probabilities[:, 3] == 0).all()
+    assert (probabilities.argmax(1) == y[test]).mean() > 0.8
+    np.testing.assert_array_equal(probabilities, fitted[1].probabilities)
+
+
+def test_only_training_rows_shape_what_is_fitted():
+    """Whatever stands in the rows to predict, scaler, resampled counts and head stay the same."""
+    X, y = blobs([60, 40, 20])
+    other = X.copy()
+    other[90:] = 1e6
+    fitted = [
+        arms.fit_fold(
+            of,
+            y,
+            np.arange(90),
+            np.arange(90, 120),
+            3,
+            arms.bind_resampler("smote", VALUES["resamplers"]["smote"]),
+            arms.bind_head("logistic", VALUES["heads"]["logistic"]),
+            (0, 0),
+        )
+        for of in (X, other)
+    ]
+    np.testing.assert_array_equal(fitted[0].scaler.mean_, fitted[1].scaler.mean_)
+    np.testing.assert_array_equal(fitted[0].head.coef_, fitted[1].head.coef_)
+    assert fitted[0].counts_before.sum() == 90
+    assert set(fitted[0].counts_after) == {fitted[0].counts_before.max()}
+
+
+def test_resampling_before_the_split_inflates_the_score_and_after_the_split_does_not():
+    """The harness can see leakage: on pure noise an honest arm finds nothing, a leaking one does."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(240, 20)).astype(np.float32), np.repeat([0, 1], [200, 40])
+    head = arms.bind_head("lightgbm", VALUES["heads"]["lightgbm"])
+    over = arms.bind_resampler("random_over", {})
+
+    def balanced_accuracy(X, y, resampler):
+        rows = rng.permutation(len(y))
+        train, test = rows[: len(y) // 2], rows[len(y) // 2 :]
+        hit = arms.fit_fold(X, y, train, test, 2, resampler, head, (0, 0)).probabilities.argmax(1) == y[test]
+        return np.mean([hit[y[test] == label].mean() for label in (0, 1)])
+
+    leaked = over(X, y, random_state=np.random.RandomState(0))
+    assert balanced_accuracy(leaked.X, leaked.y, arms.bind_resampler("none", {})) > 0.85
+    assert abs(balanced_accuracy(X, y, over) - 0.5) < 0.12
+
+
+@pytest.mark.parametrize(
+    ("bind", "name", "values", "message"),
+    [
+        (arms.bind_head, "logistik", {}, r"heads\.logistik: there is no such entry.*\n.*did you mean logistic\?"),
+        (arms.bind_resampler, "smot", {}, r"resamplers\.smot: .*\n.*did you mean smote\?"),
+        (arms.bind_head, "logistic", {"c": 1}, r"heads\.logistic: takes C, max_iter \(got c\)"),
+        (arms.bind_resampler, "none", {"k": 1}, r"resamplers\.none: takes no params \(got k\)"),
+    ],
+)
+def test_unknown_names_and_params_are_refused_with_what_there_is(bind, name, values, message):
+    with pytest.raises(PipelineError, match=message):
+        bind(name, values)
