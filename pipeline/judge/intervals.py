@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from pipeline.judge.metrics import Metric
 from pipeline.judge.tally import Predictions, Tally
@@ -44,9 +45,10 @@ def bootstrap(
 ) -> dict[str, np.ndarray]:
     """Figures of every draw, by name: (draws,) or (draws, K) float64."""
     blocks = []
-    for weights in draw(patients, draws, seed):
-        tally = Tally(predictions, weights)
-        blocks.append({name: metric(tally) for name, metric in metrics.items()})
+    with threadpool_limits(1, "blas"):  # its threads wait for each other where cores are busy: 10 times the time
+        for weights in draw(patients, draws, seed):
+            tally = Tally(predictions, weights)
+            blocks.append({name: metric(tally) for name, metric in metrics.items()})
     return {name: np.concatenate([block[name] for block in blocks]) for name in metrics}
 
 

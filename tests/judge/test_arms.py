@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from pipeline.judge import arms, intervals, metrics
+from pipeline.judge.tally import Predictions
+
+
+def simulate(seed: int, rows: int = 300) -> arms.Rows:
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(3, rows, p=[0.1, 0.3, 0.6])
+    scores = np.exp(rng.normal(size=(rows, 3)) + 1.5 * np.eye(3)[labels])
+    probabilities = scores / scores.sum(axis=1, keepdims=True)
+    return arms.Rows(Predictions(labels, probabilities), np.arange(rows) % 2, intervals.codes(np.arange(rows) // 3))
+
+
+VAL, TEST = simulate(1), simulate(2)
+JUDGED = arms.judge(VAL, TEST, "quadratic", 200, 0.95, 0)
+
+
+def test_figures_are_those_of_the_pooled_rows_and_of_each_fold():
+    pooled = metrics.score(TEST.predictions.labels, TEST.predictions.probabilities)
+    assert JUDGED.figures["test"]["kappa"] == pytest.approx(pooled["kappa"], rel=1e-5)
+    assert list(JUDGED.figures["val"]) == list(metrics.METRICS)
+    assert list(JUDGED.figures["folds"]) == ["0", "1"]
+    even = metrics.score(VAL.predictions.labels[::2], VAL.predictions.probabilities[::2])
+    assert JUDGED.figures["folds"]["0"]["val"] == pytest.approx(even, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_a_test_figure_lies_in_its_interval(name):
+    test = JUDGED.figures["test"]
+    # Calibration error is biased upwards by noise, and a bootstrap adds noise.
+    assert test[f"{name}_low"] < test[f"{name}_high"]
+    assert test[f"{name}_low"] <= test[name] <= test[f"{name}_high"] or name == "ece"
+
+
+def test_figures_have_six_digits():
+    assert arms.rounded(0.123456789) == 0.123457
+    values = [*JUDGED.figures["test"].values(), *JUDGED.figures["val"].values()]
+    assert all(value == arms.rounded(value) for value in values)
+
+
+def test_the_table_of_classes_counts_rows_patients_and_predictions():
+    table = JUDGED.classwise
+    assert list(table) == [
+        "n",
+        "patients",
+        "predicted",
+        "recall",
+        "recall_low",
+        "recall_high",
+        "specificity",
+        "precision",
+        "f1",
+        "f1_low",
+        "f1_high",
+        "prevalence_ratio",
+    ]
+    assert table["n"].sum() == table["predicted"].sum() == 300
+    assert (table["patients"] <= np.minimum(table["n"], 100)).all()
+    assert (table["recall_low"] < table["recall"]).all()
+    assert (table["recall"] < table["recall_high"]).all()
+    np.testing.assert_allclose(table["prevalence_ratio"], table["predicted"] / table["n"])
+
+
+def test_the_same_seed_gives_two_arms_the_same_draws():
+    again = arms.judge(VAL, TEST, "quadratic", 200, 0.95, 0)
+    assert all((again.draws[name] == JUDGED.draws[name]).all() for name in metrics.METRICS)
+    other = arms.judge(VAL, TEST, "quadratic", 200, 0.95, 1)
+    assert (other.draws["auc"] != JUDGED.draws["auc"]).any()

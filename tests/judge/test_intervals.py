@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.judge import intervals, metrics
+from pipeline.judge.tally import Predictions
+
+ACCURACY = {"accuracy": metrics.accuracy}
+
+
+def drawn(patients: np.ndarray, draws: int, seed: int, cells: int) -> np.ndarray:
+    return np.concatenate(list(intervals.draw(patients, draws, seed, cells)), axis=1)
+
+
+def test_patients_are_numbered_by_first_appearance():
+    assert intervals.codes(np.array(["q", "a", "q", "z", "a"])).tolist() == [0, 1, 0, 2, 1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(groups=st.lists(st.integers(0, 9), min_size=1, max_size=40), seed=st.integers(0, 100))
+def test_the_draws_know_the_patients_and_not_what_they_are_called(groups, seed):
+    names = np.random.default_rng(seed).permutation(10).astype(str)
+    codes, renamed = intervals.codes(np.array(groups)), intervals.codes(names[groups])
+    np.testing.assert_array_equal(drawn(codes, 7, seed, 64), drawn(renamed, 7, seed, 64))
+
+
+@settings(max_examples=30, deadline=None)
+@given(groups=st.lists(st.integers(0, 9), min_size=1, max_size=40), seed=st.integers(0, 100))
+def test_a_draw_takes_as_many_patients_as_there_are_each_with_all_of_its_images(groups, seed):
+    codes = intervals.codes(np.array(groups))
+    weights = drawn(codes, 20, seed, 10**6)
+    first = [np.flatnonzero(codes == number)[0] for number in range(codes.max() + 1)]
+    np.testing.assert_array_equal(weights, weights[first][codes])
+    np.testing.assert_array_equal(weights[first].sum(axis=0), codes.max() + 1)
+    assert weights.dtype == np.float32
+
+
+def test_a_bound_on_memory_does_not_change_the_draws():
+    codes = intervals.codes(np.arange(50) // 3)
+    whole = drawn(codes, 33, 0, 10**9)
+    assert whole.shape == (50, 33)
+    for cells in (1, 50 * 7):
+        np.testing.assert_array_equal(drawn(codes, 33, 0, cells), whole)
+        assert all(block.size <= max(cells, 50) for block in intervals.draw(codes, 33, 0, cells))
+
+
+def test_another_seed_gives_other_draws_and_zero_is_a_seed():
+    codes = intervals.codes(np.arange(50) // 3)
+    zero, again, one = (drawn(codes, 5, seed, 10**6) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(zero, again)
+    assert (zero != one).any()
+
+
+def test_percentiles_by_hand():
+    values = np.arange(101.0)
+    assert intervals.percentiles(values, 0.9) == (pytest.approx(5), pytest.approx(95))
+    low, high = intervals.percentiles(np.column_stack([values, values + 1]), 0.9)
+    assert (low.tolist(), high.tolist()) == (pytest.approx([5, 6]), pytest.approx([95, 96]))
+
+
+def test_draws_without_a_figure_do_not_count_and_none_at_all_is_no_interval():
+    low, high = intervals.percentiles(np.array([[1, np.nan], [np.nan, np.nan], [3, np.nan]]), 0.5)
+    assert (low[0], high[0]) == (1.5, 2.5)
+    assert np.isnan([low[1], high[1]]).all()
+
+
+def test_figures_of_the_draws_have_one_entry_per_draw_and_class():
+    labels = np.arange(40) % 4
+    of = Predictions(labels, np.eye(4)[labels])
+    found = intervals.bootstrap(of, np.arange(40), ACCURACY | {"recall": metrics.recall}, 30, 0)
+    assert (found["accuracy"].shape, found["recall"].shape) == ((30,), (30, 4))
+    assert (found["accuracy"] == 1).all()
+
+
+def test_intervals_over_patients_hold_the_truth_where_those_over_images_are_too_narrow():
+    rng, patients = np.random.default_rng(0), np.repeat(np.arange(50), 4)
+    held = np.zeros(2)
+    for _ in range(200):
+        right = rng.beta(1.4, 0.6, 50)[patients] > rng.random(200)  # a patient's images agree; 0.7 are right
+        of = Predictions(np.ones(200, int), np.column_stack([~right, right]).astype(float))
+        for kind, units in enumerate((patients, np.arange(200))):
+            values = intervals.bootstrap(of, units, ACCURACY, 200, 0)["accuracy"]
+            low, high = intervals.percentiles(values, 0.95)
+            held[kind] += low <= 0.7 <= high
+    over_patients, over_images = held / 200
+    assert over_patients > 0.9
+    assert over_images < 0.85

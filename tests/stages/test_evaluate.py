@@ -1,0 +1,223 @@
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import artifacts, params
+from pipeline.errors import PipelineError
+from pipeline.judge import metrics
+from pipeline.params import Params
+from pipeline.stages import evaluate, results
+
+ROOT = Path(__file__).parents[2]
+CLASSES = ["A", "B", "C"]
+ARMS = {"none-logistic": 1.0, "smote-logistic": 2.0}  # how well each one separates the classes
+ROWS = 240
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Two fitted arms over two folds, in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+    write_index()
+    for arm, strength in ARMS.items():
+        write_fit(arm, fitted(strength))
+    whole = params.load(ROOT / "params.yaml")
+    return dataclasses.replace(
+        whole,
+        grid=params.Grid(resamplers=["none", "smote"], heads=["logistic"]),
+        evaluate=dataclasses.replace(whole.evaluate, draws=100),
+    )
+
+
+def labels() -> np.ndarray:
+    return np.random.default_rng(0).choice(3, ROWS, p=[0.1, 0.3, 0.6])
+
+
+def write_index(rename: str = "g") -> None:
+    index = pd.DataFrame(
+        {name: "" if kind == "str" else 0 for name, kind in artifacts.INDEX_COLUMNS.items()}, index=range(ROWS)
+    )
+    index["image_id"] = [f"{number:04d}" for number in range(ROWS)]
+    index["group"] = [f"{rename}{number // 3 * 37 % 101}" for number in range(ROWS)]
+    artifacts.save_index(index)
+
+
+def fitted(strength: float) -> pd.DataFrame:
+    scores = np.exp(np.random.default_rng(1).normal(size=(ROWS, 3)) + strength * np.eye(3)[labels()])
+    table = pd.DataFrame({"image_id": [f"{number:04d}" for number in range(ROWS)]})
+    table["fold"] = np.arange(ROWS) // 6 % 2
+    table["role"] = np.where(np.arange(ROWS) // 3 % 2, "test", "val")
+    table["label"] = np.array(CLASSES, dtype=object)[labels()]
+    columns = [f"p_{name}" for name in CLASSES]
+    return table.join(pd.DataFrame(scores / scores.sum(axis=1, keepdims=True), columns=columns))
+
+
+def write_fit(arm: str, predictions: pd.DataFrame) -> None:
+    seconds = [{"fold": fold, "seconds_resample": 0.25, "seconds_fit": 1.0} for fold in (0, 1)]
+    artifacts.save_fit(arm, predictions, [], {"folds": seconds})
+
+
+def read(name: str) -> pd.DataFrame:
+    return pd.read_csv(artifacts.EVALUATION / name, converters={"image_id": str})
+
+
+def written() -> dict[str, bytes]:
+    files = [artifacts.METRICS, artifacts.COMPARISON, *sorted(artifacts.EVALUATION.iterdir())]
+    return {file.name: file.read_bytes() for file in files}
+
+
+def test_metrics_json_has_every_figure_of_every_arm_and_fold(given):
+    evaluate.run(given)
+    content = json.loads(artifacts.METRICS.read_text())
+    assert content["selected"] == "smote-logistic"
+    assert list(content["arms"]) == list(ARMS)
+    ends = {f"{name}{end}" for name in metrics.METRICS for end in ("_low", "_high")}
+    for arm, strength in ARMS.items():
+        of = content["arms"][arm]
+        assert set(of) == {"val", "test", "folds"}
+        assert set(of["test"]) == set(metrics.METRICS) | ends
+        assert set(of["folds"]) == {"0", "1"}
+        test = fitted(strength).query("role == 'test'")
+        codes = test["label"].map(CLASSES.index).to_numpy()
+        expected = metrics.score(codes, test[["p_A", "p_B", "p_C"]].to_numpy())
+        assert {name: of["test"][name] for name in metrics.METRICS} == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_tables_agree_with_each_other(given):
+    evaluate.run(given)
+    counts = json.loads((artifacts.EVALUATION / "confusion.json").read_text())
+    predictions, table = read("predictions.csv"), read("per_class.csv").set_index(["arm", "class"])
+    assert counts["classes"] == CLASSES
+    crossed = pd.crosstab(predictions["actual"], predictions["predicted"]).to_numpy()
+    np.testing.assert_array_equal(counts["smote-logistic"], crossed)
+    for arm in ARMS:
+        np.testing.assert_array_equal(np.sum(counts[arm], axis=1), table.loc[arm, "n"])
+        np.testing.assert_array_equal(np.sum(counts[arm], axis=0), table.loc[arm, "predicted"])
+    assert list(predictions["image_id"]) == sorted(fitted(1).query("role == 'test'")["image_id"])
+    for name, columns in {"roc.csv": ["class", "fpr", "tpr"], "pr.csv": ["class", "recall", "precision"]}.items():
+        assert list(read(name).columns) == columns
+        assert list(read(name)["class"].unique()) == CLASSES
+    assert json.loads((artifacts.EVALUATION / "collapse.json").read_text())["smote-logistic"] == []
+
+
+def test_arms_are_compared_with_the_selected_one_and_their_baseline(given):
+    evaluate.run(given)
+    table = pd.read_csv(artifacts.COMPARISON)
+    assert list(table.columns) == ["arm", "reference", "metric", "difference", "low", "high", "verdict"]
+    assert list(zip(table["arm"], table["reference"], strict=True)) == (
+        [("none-logistic", "smote-logistic")] * 3 + [("smote-logistic", "none-logistic")] * 3
+    )
+    assert list(table["verdict"]) == ["worse"] * 3 + ["better"] * 3
+    test = json.loads(artifacts.METRICS.read_text())["arms"]
+    gain = test["smote-logistic"]["test"]["macro_f1"] - test["none-logistic"]["test"]["macro_f1"]
+    assert table["difference"][3] == pytest.approx(gain, rel=1e-4)
+
+
+def test_a_stale_arm_is_not_read_and_no_baseline_is_no_fault(given):
+    write_fit("smote-mlp", fitted(9))
+    evaluate.run(dataclasses.replace(given, grid=params.Grid(resamplers=["smote"], heads=["logistic"])))
+    assert list(json.loads(artifacts.METRICS.read_text())["arms"]) == ["smote-logistic"]
+    assert pd.read_csv(artifacts.COMPARISON).empty
+
+
+def test_the_arm_is_chosen_on_validation_whatever_it_does_on_test(given):
+    swapped = fitted(2.0)
+    good, bad = fitted(2.0), fitted(0.0)
+    columns = ["p_A", "p_B", "p_C"]
+    on_val = swapped["role"] == "val"
+    swapped.loc[on_val, columns] = bad.loc[on_val, columns]
+    write_fit("smote-logistic", swapped)
+    bad.loc[on_val, columns] = good.loc[on_val, columns]
+    write_fit("none-logistic", bad)
+    evaluate.run(given)
+    content = json.loads(artifacts.METRICS.read_text())
+    assert content["selected"] == "none-logistic"
+    assert content["arms"]["none-logistic"]["test"]["kappa"] < content["arms"]["smote-logistic"]["test"]["kappa"]
+
+
+def test_neither_the_names_of_patients_nor_the_order_of_rows_nor_a_second_run_changes_a_byte(given):
+    evaluate.run(given)
+    first = written()
+    write_index(rename="another")
+    for arm, strength in ARMS.items():
+        write_fit(arm, fitted(strength).sample(frac=1, random_state=5))
+    evaluate.run(given)
+    assert written() == first
+    evaluate.run(dataclasses.replace(given, evaluate=dataclasses.replace(given.evaluate, seed=1)))
+    assert written()["metrics.json"] != first["metrics.json"]
+
+
+def test_a_class_without_test_rows_is_reported_and_left_out(given, caplog):
+    for arm, strength in ARMS.items():
+        predictions = fitted(strength)
+        write_fit(arm, predictions[(predictions["role"] == "val") | (predictions["label"] != "A")])
+    with caplog.at_level(logging.WARNING):
+        evaluate.run(given)
+    assert caplog.messages == ["no test row of class A: means over classes leave it out"]
+    row = read("per_class.csv").set_index(["arm", "class"]).loc[("none-logistic", "A")]
+    assert (row["n"], row["patients"]) == (0, 0)
+    assert row[["recall", "recall_low", "precision"]].isna().tolist() == [True, True, row["predicted"] == 0]
+    assert "A" not in set(read("roc.csv")["class"])
+    assert json.loads(artifacts.METRICS.read_text())["arms"]["none-logistic"]["test"]["macro_f1"] > 0
+
+
+def test_an_arm_with_other_rows_is_refused(given):
+    write_fit("smote-logistic", fitted(2.0).iloc[:-1])
+    with pytest.raises(PipelineError, match="fits/smote-logistic: its images, folds, roles, labels or classes"):
+        evaluate.run(given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"p_A": np.nan}, "240 of 240 rows hold no probabilities that sum to 1"),
+        ({"p_A": -0.5}, "240 of 240 rows hold no probabilities that sum to 1"),
+        ({"label": "D"}, "has no probability of class D"),
+        ({"role": "test"}, "has no val row"),
+        ({"image_id": [f"x{number}" for number in range(ROWS)]}, "120 predictions are of images that index"),
+    ],
+)
+def test_predictions_that_cannot_be_judged_are_refused(given, change, message):
+    for arm, strength in ARMS.items():
+        write_fit(arm, fitted(strength).assign(**change))
+    with pytest.raises(PipelineError, match=message):
+        evaluate.run(given)
+
+
+def test_a_missing_fit_names_the_stage_that_makes_it(given):
+    grid = params.Grid(resamplers=["none"], heads=["lightgbm"])
+    with pytest.raises(PipelineError, match="run `dvc repro fit@none-lightgbm`"):
+        evaluate.run(dataclasses.replace(given, grid=grid))
+
+
+def test_results_print_every_arm_unwrapped_with_its_intervals(given, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    evaluate.run(given)
+    artifacts.write_atomic(artifacts.REPORT, b"")
+    results.run(given)
+    lines = capsys.readouterr().out.strip().splitlines()
+    arms = [line for line in lines if "-logistic" in line]
+    test = json.loads(artifacts.METRICS.read_text())["arms"]["smote-logistic"]["test"]
+    figures = [test[f"macro_f1{end}"] for end in ("", "_low", "_high")]
+    assert arms[0].split()[:2] == ["smote-logistic", "*"]
+    assert "{:.3f} ({:.2f}–{:.2f})".format(*figures) in arms[0]
+    assert arms[1].split()[0] == "none-logistic"
+    assert "quadratic kappa" in lines[0]
+    assert lines[-1] == "artifacts/report.html"
+
+
+def test_results_show_what_collapsed_and_a_dash_for_no_figure():
+    flags = [{"clause": "never_predicted", "class": "A"}, {"clause": "kappa"}]
+    assert results.marker(flags) == "never_predicted A, kappa"
+    assert results.figure(0.61234, 0.5512, 0.6678) == "0.612 (0.55–0.67)"
+    assert results.figure(float("nan"), 0, 1) == "–"
+
+
+def test_results_without_an_evaluation_name_the_command(given):
+    with pytest.raises(PipelineError, match=r"arms\.csv: is missing\n  Remedy: run `dvc repro evaluate`"):
+        results.run(given)
