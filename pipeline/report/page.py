@@ -22,13 +22,13 @@ class Results:
 
     Attributes:
         index: of the usable images.
-        splits: image_id, fold, role.
         split_summary: splits.json.
         histories: history.csv by backbone; empty tables for frozen ones.
         fits: fit.json by arm.
         metrics: metrics.json.
         comparison: comparison.csv.
         per_class: evaluation/per_class.csv.
+        tested: evaluation/predictions.csv: image_id and actual class of what the selected arm was tested on.
         confusion: evaluation/confusion.json.
         roc: class, fpr, tpr of the selected arm.
         pr: class, recall, precision of the selected arm.
@@ -39,13 +39,13 @@ class Results:
     """
 
     index: pd.DataFrame
-    splits: pd.DataFrame
     split_summary: Mapping[str, Any]
     histories: Mapping[str, pd.DataFrame]
     fits: Mapping[str, Mapping[str, Any]]
     metrics: Mapping[str, Any]
     comparison: pd.DataFrame
     per_class: pd.DataFrame
+    tested: pd.DataFrame
     confusion: Mapping[str, Any]
     roc: pd.DataFrame
     pr: pd.DataFrame
@@ -131,8 +131,10 @@ def _head(results: Results, names: Mapping[str, str], select: Sequence[str]) -> 
         "verdict": words.verdict(selected, baseline, len(arms), gains.get("macro_f1")),
         "sentences": [
             _measured(results, names),
-            *([words.against(f"{article} {other}", gains["macro_f1"], names)] if gains else []),
-            words.rarest(rare[selected], other, rare.get(other or "")),
+            *([words.against(f"{article} {other}", gains, names)] if gains else []),
+            words.rarest(
+                {**rare[selected], "n": _images(results, rare[selected]["class"])}, other, rare.get(other or "")
+            ),
         ],
         "headline": [
             {"key": key, "name": name, "selected": mine, "baseline": before, "gain": gains.get(key)}
@@ -142,12 +144,16 @@ def _head(results: Results, names: Mapping[str, str], select: Sequence[str]) -> 
     }
 
 
+def _images(results: Results, label: str) -> int:
+    """Distinct test images of a class: with repeated splits, per_class.csv counts an image several times."""
+    return len({row["image_id"] for row in tables.records(results.tested, actual=label)})
+
+
 def _measured(results: Results, names: Mapping[str, str]) -> str:
-    test = tables.records(results.splits, role="test")
-    images = {row["image_id"] for row in test}
+    images = set(results.tested["image_id"])
     patients = {row["group"] for row in tables.records(results.index) if row["image_id"] in images}
-    figures = results.metrics["arms"][results.metrics["selected"]]["test"]
-    return words.measured(figures, names, len(images), len(patients), len({row["fold"] for row in test}))
+    judged = results.metrics["arms"][results.metrics["selected"]]
+    return words.measured(judged["test"], names, len(images), len(patients), len(judged["folds"]))
 
 
 def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
@@ -163,9 +169,8 @@ def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     noted = [f"split: {warning}" for warning in results.split_summary["warnings"]]
     noted += [f"{selected}, {warning}" for warning in tables.fit_warnings(results.fits[selected])]
     if len(results.quarantine):
-        noted.append(
-            f"{words.count(len(results.quarantine), 'entry', 'entries')} in the quarantine: these files were left out"
-        )
+        left_out = words.count(len(results.quarantine), "file or label row", "files or label rows")
+        noted.append(f"{left_out} in quarantine, left out")
     looks = [{"tone": "look", "text": text} for text in noted]
     others = {arm: lines for arm, lines in signs.items() if lines and arm != selected}
     return {"warnings": collapsed + audit + looks, "others_collapsed": others}
@@ -215,7 +220,7 @@ def _training(results: Results, classes: Sequence[str], names: Mapping[str, str]
             {
                 "backbone": name,
                 "epoch": int(row["epoch"]),
-                "text": _signs(row["collapse"]),
+                "text": words.signs(row["collapse"]),
                 "chosen": bool(row["chosen"]),
             }
             for name, history in trained.items()
@@ -223,11 +228,6 @@ def _training(results: Results, classes: Sequence[str], names: Mapping[str, str]
             if row["collapse"]
         ],
     }
-
-
-def _signs(clauses: str) -> str:
-    """`kappa; macro_f1` of history.csv in words."""
-    return "; ".join(dict.fromkeys(words.CLAUSES.get(clause, clause) for clause in clauses.split("; ")))
 
 
 def _shares(results: Results, name: str, history: pd.DataFrame, classes: Sequence[str]) -> str:

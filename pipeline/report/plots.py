@@ -74,8 +74,8 @@ def metric(histories: Sequence[pd.DataFrame], column: str, label: str) -> str:
     figure, axes = _canvas("epoch", label)
     for number, history in enumerate(histories):
         _marked(axes, history, column, number)
-    lowest = float(min(history[column].min() for history in histories))
-    axes.set_ylim(min(0.0, lowest) if np.isfinite(lowest) else 0.0, 1.0)
+    values = np.concatenate([history[column].to_numpy(float) for history in histories])
+    axes.set_ylim(np.nanmin(values, initial=0.0), 1.0)
     return _svg(figure, column, f"Validation {label} by epoch")
 
 

@@ -39,24 +39,21 @@ def class_counts(index: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, 
 
 def facts(index: pd.DataFrame, most: int = 6) -> list[dict[str, str]]:
     """What kind of files these are: name and "value (images), …", the most frequent first."""
+    shown = index.astype("str").to_dict(orient="list")
     columns = {
-        "modality": index["modality"],
-        "transfer syntax": index["transfer_syntax"].map(words.transfer_syntax),
-        "photometric interpretation": index["photometric"],
-        "bits stored": index["bits_stored"].astype(str),
-        "rows × columns": index["rows"].astype(str) + " × " + index["columns"].astype(str),
-        "frames": index["frames"].astype(str),
-        "burned-in annotation": index["burned_in"],
+        "modality": shown["modality"],
+        "transfer syntax": shown["transfer_syntax"],
+        "photometric interpretation": shown["photometric"],
+        "bits stored": shown["bits_stored"],
+        "rows × columns": [" × ".join(pair) for pair in zip(shown["rows"], shown["columns"], strict=True)],
+        "frames": shown["frames"],
+        "burned-in annotation": shown["burned_in"],
     }
-    return [{"name": name, "values": _tally(column, most)} for name, column in columns.items() if _telling(column)]
+    return [{"name": name, "values": _tally(values, most)} for name, values in columns.items() if any(values)]
 
 
-def _telling(column: pd.Series) -> bool:
-    return bool((column.fillna("") != "").any())
-
-
-def _tally(column: pd.Series, most: int) -> str:
-    counts = Counter(column.fillna("")).most_common()
+def _tally(values: Sequence[str], most: int) -> str:
+    counts = Counter(values).most_common()
     shown = [f"{value or 'not given'} ({words.count(times)})" for value, times in counts[:most]]
     return ", ".join(shown) + (f", {len(counts) - most} more" if len(counts) > most else "")
 

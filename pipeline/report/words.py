@@ -9,28 +9,12 @@ DASH = "\N{EN DASH}"
 HEADLINE = ("macro_f1", "kappa", "balanced_accuracy_adjusted")
 TONES = {"better": "ok", "worse": "bad", "can't tell": "", "ok": "ok", "look": "look", "invalid": "bad"}
 CLAUSES = {
-    "one_class": "almost all predictions in one class",
-    "never_predicted": "a class is never predicted",
+    "one_class": "almost all predictions are {}",
+    "never_predicted": "{} is never predicted",
+    "class_f1": "low F1 of {}",
     "balanced_accuracy_adjusted": "low adjusted balanced accuracy",
     "kappa": "low kappa",
     "macro_f1": "low macro-F1",
-    "class_f1": "a class with low F1",
-}
-# Explicit VR unless said otherwise; PS3.6 table A-1.
-TRANSFER_SYNTAXES = {
-    "1.2.840.10008.1.2": "implicit little endian",
-    "1.2.840.10008.1.2.1": "explicit little endian",
-    "1.2.840.10008.1.2.1.99": "deflated",
-    "1.2.840.10008.1.2.2": "explicit big endian",
-    "1.2.840.10008.1.2.4.50": "JPEG baseline",
-    "1.2.840.10008.1.2.4.51": "JPEG extended",
-    "1.2.840.10008.1.2.4.57": "JPEG lossless",
-    "1.2.840.10008.1.2.4.70": "JPEG lossless SV1",
-    "1.2.840.10008.1.2.4.80": "JPEG-LS lossless",
-    "1.2.840.10008.1.2.4.81": "JPEG-LS near-lossless",
-    "1.2.840.10008.1.2.4.90": "JPEG 2000 lossless",
-    "1.2.840.10008.1.2.4.91": "JPEG 2000",
-    "1.2.840.10008.1.2.5": "RLE",
 }
 
 
@@ -103,11 +87,6 @@ def percent(share: float | None) -> str:
     return f"{number(100 * share, 1 if 0 < abs(share) < 0.0995 else 0)} %"
 
 
-def transfer_syntax(uid: str) -> str:
-    """Readable name of a DICOM transfer syntax; others as they are."""
-    return TRANSFER_SYNTAXES.get(uid, uid)
-
-
 def collapse(clause: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """A clause of collapse.json that fired: what was seen, and the limit that it passed."""
     kind, value, limit = clause["clause"], clause["value"], clause["threshold"]
@@ -117,6 +96,12 @@ def collapse(clause: Mapping[str, Any], names: Mapping[str, str]) -> str:
         return f"{clause['class']} is never predicted"
     figure = f"F1 of {clause['class']}" if kind == "class_f1" else names.get(kind, kind)
     return f"{figure} is {number(value)} (limit {number(limit)})"
+
+
+def signs(clauses: str) -> str:
+    """`kappa; class_f1 A` of history.csv in words."""
+    named = [clause.partition(" ") for clause in clauses.split("; ")]
+    return "; ".join(CLAUSES.get(kind, f"{kind} {{}}").format(name).strip() for kind, _, name in named)
 
 
 def verdict(selected: str, baseline: str | None, arms: int, gain: Mapping[str, Any] | None) -> str:
@@ -158,9 +143,18 @@ def measured(figures: Mapping[str, Any], names: Mapping[str, str], images: int, 
     return f"On {count(images, 'test image')} of {count(patients, 'patient')}{pooled}: {values}."
 
 
-def against(other: str, gain: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19): better; `other` with its article."""
-    return f"Against {other}: {names[gain['metric']]} {difference(gain)}: {gain['verdict']}."
+def against(other: str, gains: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19): better.
+
+    Args:
+        other: what is compared with, with its article.
+        gains: rows of comparison.csv by metric; those whose verdict is not that of macro-F1 are told as well.
+        names: by metric.
+    """
+    first = gains[HEADLINE[0]]
+    told = [first, *(gains[key] for key in HEADLINE if gains[key]["verdict"] != first["verdict"])]
+    parts = [f"{names[row['metric']]} {difference(row)}: {row['verdict']}" for row in told]
+    return f"Against {other}: {'; '.join(parts)}."
 
 
 def rarest(row: Mapping[str, Any], other: str | None, before: Mapping[str, Any] | None) -> str:

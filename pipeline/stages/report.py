@@ -11,7 +11,6 @@ from pipeline.params import Params
 from pipeline.report import page, words
 
 log = logging.getLogger(__name__)
-WORDS = ("arm", "reference", "metric", "verdict", "class")  # columns that hold no numbers
 
 
 def run(params: Params) -> None:
@@ -41,16 +40,16 @@ def load_results() -> page.Results:
     evaluation, backbones = artifacts.EVALUATION, artifacts.backbone_names()
     return page.Results(
         index=artifacts.load_index(),
-        splits=artifacts.load_splits(),
         split_summary=artifacts.load_json(artifacts.SPLITS_SUMMARY, "split"),
         histories={name: artifacts.load_history(name) for name in backbones},
         fits={arm: artifacts.load_json(artifacts.FITS / arm / "fit.json", f"fit@{arm}") for arm in metrics["arms"]},
         metrics=metrics,
-        comparison=_table(artifacts.COMPARISON),
-        per_class=_table(evaluation / "per_class.csv"),
+        comparison=_table(artifacts.COMPARISON, "arm", "reference", "metric", "verdict"),
+        per_class=_table(evaluation / "per_class.csv", "arm", "class"),
+        tested=_table(evaluation / "predictions.csv", "image_id", "actual", "predicted"),
         confusion=artifacts.load_json(evaluation / "confusion.json", "evaluate"),
-        roc=_table(evaluation / "roc.csv"),
-        pr=_table(evaluation / "pr.csv"),
+        roc=_table(evaluation / "roc.csv", "class"),
+        pr=_table(evaluation / "pr.csv", "class"),
         collapse=artifacts.load_json(evaluation / "collapse.json", "evaluate"),
         audit=artifacts.load_json(artifacts.AUDIT, "audit"),
         quarantine=artifacts.load_quarantine(),
@@ -65,9 +64,9 @@ def load_results() -> page.Results:
     )
 
 
-def _table(path: Path) -> pd.DataFrame:
-    """A table of the evaluation; a class may be called NA."""
+def _table(path: Path, *words: str) -> pd.DataFrame:
+    """A table of the evaluation: these columns hold text, for a class may be called 1 or NA, the others numbers."""
     if not path.exists():
         raise PipelineError(path, "is missing", "run `dvc repro evaluate`")
-    text = pd.read_csv(path, dtype="str", keep_default_na=False)
-    return text.apply(lambda column: column if column.name in WORDS else pd.to_numeric(column))
+    table = pd.read_csv(path, dtype="str", keep_default_na=False)
+    return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in words})

@@ -69,11 +69,11 @@ def test_class_counts_give_patients_and_the_imbalance_and_leave_out_empty_classe
     ]
 
 
-def test_facts_name_transfer_syntaxes_and_leave_out_what_no_file_gives():
+def test_facts_count_values_and_leave_out_what_no_file_gives():
     index = pd.DataFrame(
         {
             "modality": ["MG", "MG", ""],
-            "transfer_syntax": ["1.2.840.10008.1.2.5", "1.2.3", "1.2.3"],
+            "transfer_syntax": ["RLE Lossless", "1.2.3", "1.2.3"],
             "photometric": "",
             "bits_stored": 12,
             "rows": [4, 4, 5],

@@ -76,3 +76,24 @@ def test_signs_of_collapse_name_class_figure_and_limit(clause, value, text):
 
 def test_kappa_is_called_after_its_weighting():
     assert [words.metric_names(kappa)["kappa"] for kappa in ("linear", "none")] == ["linear kappa", "kappa"]
+
+
+def test_signs_of_an_epoch_read_as_words_and_unknown_ones_stay():
+    assert words.signs("one_class burr cell; class_f1 A; macro_f1; new_clause B") == (
+        "almost all predictions are burr cell; low F1 of A; low macro-F1; new_clause B"
+    )
+
+
+def test_other_metrics_are_told_where_their_verdict_differs():
+    rows = {
+        key: {"metric": key, "difference": 0.1, "low": low, "high": 0.3, "verdict": verdict}
+        for key, low, verdict in [
+            ("macro_f1", -0.1, "can't tell"),
+            ("kappa", -0.2, "can't tell"),
+            ("balanced_accuracy_adjusted", 0.05, "better"),
+        ]
+    }
+    assert words.against("the baseline none-mlp", rows, NAMES) == (
+        "Against the baseline none-mlp: macro-F1 +0.10 (−0.10 to +0.30): can't tell; "
+        "adjusted balanced accuracy +0.10 (+0.05 to +0.30): better."
+    )
