@@ -22,7 +22,7 @@ NOMINAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 NOMINAL_DARK = ("#4ea8de", "#ff8a4c", "#2cc79a", "#e39bc4", "#f0b429", "#9bd4f5", "#b0b0b0")
 DASHES = ("-", "--", ":")
 # Parts of viridis that stand out from white and from near-black.
-ORDERED_LIGHT, ORDERED_DARK = (0.0, 0.78), (0.32, 1.0)
+ORDERED_LIGHT, ORDERED_DARK = (0.0, 0.78), (0.42, 1.0)
 
 WIDTH, HEIGHT = 330, 240  # px
 CURVE_POINTS = 200

@@ -206,8 +206,8 @@ def _class_row(index: pd.DataFrame, arm: str, name: str, selected: bool) -> dict
 def _checks(verdicts: dict[str, str]) -> dict[str, object]:
     findings = {
         "row_counts": (1000, 1000, "features, index and splits have the same 1,000 images"),
-        "dead_dimensions": (0.02, 0.5, "10 of 512 dimensions are constant"),
-        "shared_patients": (0, 0, "no patient is in two roles of a fold"),
+        "dead_dimensions": (10 / 512, 0.5, "10 of 512 dimensions are constant"),
+        "shared_patients": (0, None, "no patient is in two roles of a fold"),
     }
     return {
         name: {"value": value, "threshold": limit, "verdict": verdicts.get(name, "ok"), "rows": [], "finding": finding}

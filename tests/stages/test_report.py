@@ -122,6 +122,11 @@ def test_audit_verdicts_that_are_not_ok_and_the_quarantine_stand_on_the_first_sc
     assert '<li class="look">6 files or label rows in quarantine, left out</li>' in head
 
 
+def test_the_audit_table_shows_rounded_figures_and_a_dash_for_no_threshold(usual):
+    table = usual.partition('<section id="audit">')[2]
+    assert re.findall(r'<td class="num">(.*?)</td>', table) == ["1000", "1000", "0.01953", "0.5", "0", "–"]
+
+
 def test_a_selected_baseline_is_compared_with_the_next_arm():
     head = page(**SMALL, selected="none-logistic").partition("</header>")[0]
     assert "The baseline none-logistic itself was selected on validation: no other arm ranked above it." in head
