@@ -361,7 +361,11 @@ def load_fit(arm: str) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def provenance(
-    stage: str, params: Mapping[str, Any], inputs: Mapping[str, str], packages: Sequence[str], code: Path
+    stage: str,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    packages: Sequence[str],
+    code: Path | Sequence[Path],
 ) -> dict[str, Any]:
     """What makes an artifact what it is; equal provenance means equal content.
 
@@ -370,10 +374,10 @@ def provenance(
         params: the resolved params that shape the content.
         inputs: checksum by name of what was read.
         packages: distributions whose version may change the content.
-        code: folder of the room, whose sources may change it.
+        code: folder of the room, or the sources of it that may change the content.
     """
     sources = hashlib.sha256()
-    for source in sorted(code.glob("*.py")):
+    for source in sorted(code.glob("*.py") if isinstance(code, Path) else code):
         sources.update(source.name.encode() + source.read_bytes())
     versions = {name: metadata.version(name) for name in packages}
     made = {

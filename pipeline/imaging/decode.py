@@ -9,12 +9,13 @@ from typing import BinaryIO
 import numpy as np
 import pydicom
 from PIL import Image, ImageOps
-from pydicom.pixels import apply_color_lut, get_decoder
+from pydicom.dataset import FileMetaDataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length
 
 from pipeline.errors import PipelineError
 from pipeline.imaging import files, render
-from pipeline.imaging.headers import GREY_BITS
 
 MOST_PIXELS = 2**28  # a header that asks for more is damaged: the largest detectors have 2**25
 _AGAIN = "export the file again, or drop its row from the labels"
@@ -57,9 +58,13 @@ def _from_dicom(dataset: pydicom.Dataset, name: str, window: str) -> np.ndarray:
     _check(dataset, name)
     syntax = files.transfer_syntax(dataset)
     if not getattr(dataset, "file_meta", None):
-        dataset.file_meta = pydicom.dataset.FileMetaDataset()
+        dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
-    stored, properties = get_decoder(syntax).as_array(dataset, index=0, allow_excess_frames=False)
+    stored, properties = get_decoder(syntax).as_array(
+        dataset,
+        index=0,
+        allow_excess_frames=False,  # type: ignore[arg-type] - typed as all options at once
+    )
     _refuse_constant(stored, name)
     if stored.ndim == 3:
         return stored.astype(np.float32) / (2 ** int(properties["bits_stored"]) - 1)
@@ -75,7 +80,7 @@ def _from_dicom(dataset: pydicom.Dataset, name: str, window: str) -> np.ndarray:
 def _from_picture(file: BinaryIO, name: str, window: str) -> np.ndarray:
     with files.open_picture(file) as image:
         _check_size(image.height, image.width, name)
-        if image.mode not in GREY_BITS:
+        if image.mode not in files.GREY_BITS:
             opaque = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image.convert("RGBA"))
             opaque.getexif().update(image.getexif())
             stored = np.asarray(ImageOps.exif_transpose(opaque).convert("RGB"))

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import pydicom
 from PIL import Image
+from pydicom import config
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.errors import PipelineError
@@ -20,6 +21,9 @@ _MAGIC = {
     b"II+\x00": "TIFF",
     b"MM\x00+": "TIFF",
 }
+# Pillow's modes with one channel, and the bits of each; every other mode becomes RGB.
+GREY_BITS = {"1": 1, "L": 8, "I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
+
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -41,7 +45,7 @@ def quiet() -> Iterator[None]:
     """
     logger = logging.getLogger("pydicom")
     level = logger.level
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+    with warnings.catch_warnings(), config.disable_value_validation():
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         logger.setLevel(logging.CRITICAL)

@@ -53,9 +53,6 @@ _EMPTY: dict[str, Any] = {
     "remedy": "",
 }
 
-# Pillow's modes with one channel, and the bits of each; every other mode becomes RGB.
-GREY_BITS = {"1": 1, "L": 8, "I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
-
 
 def read_chunk(paths: list[str], root: Path, key: bytes) -> list[dict[str, Any]]:
     """The headers of several files; see `read`."""
@@ -121,12 +118,12 @@ def _dicom_fields(dataset: pydicom.Dataset, key: bytes) -> dict[str, Any]:
 
 def _picture_fields(file: BinaryIO, kind: str) -> dict[str, Any]:
     with files.open_picture(file) as picture:
-        grey = picture.mode in GREY_BITS
+        grey = picture.mode in files.GREY_BITS
         return {
             "rows": picture.height,
             "columns": picture.width,
             "frames": getattr(picture, "n_frames", 1),
-            "bits_stored": GREY_BITS.get(picture.mode, 8),
+            "bits_stored": files.GREY_BITS.get(picture.mode, 8),
             "signed": picture.mode in ("I", "F"),
             "photometric": "MONOCHROME2" if grey else "RGB",
             "transfer_syntax": kind,

@@ -1,13 +1,11 @@
 """Who is in, and who is set aside with which reason."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from pipeline.imaging.identity import pseudonym
 
-# A reason is `kind` or `kind: detail`; summaries count the kinds.
 Row = dict[str, str]
 
 
@@ -39,12 +37,6 @@ def admit(
     index = _identify(table[table["reason"] == ""].copy(), key)
     out = table.loc[table["reason"] != "", ["path", "reason", "remedy"]]
     return index.sort_values("image_id", ignore_index=True), [*map(dict, out.to_dict("records"))]  # type: ignore[arg-type]
-
-
-def reasons(quarantine: Iterable[Mapping[str, str]]) -> str:
-    """Counts by kind of reason, the most frequent first, as `3 no label, 1 empty file`."""
-    counts = Counter(row["reason"].partition(":")[0] for row in quarantine)
-    return ", ".join(f"{count} {kind}" for kind, count in counts.most_common()) or "none"
 
 
 def _set_aside(table: pd.DataFrame, where: pd.Series, reason: str | pd.Series, remedy: str) -> None:

@@ -12,9 +12,11 @@ from pipeline.errors import PipelineError
 
 # Suffixes of files that stand beside images and are none; everything else must end as a row or in quarantine.
 SIDE_FILES = frozenset(
-    ".bak .bat .bin .bz2 .cfg .css .csv .db .doc .docx .exe .gz .h5 .hdf5 .htm .html .inf .ini .ipynb .js .json .jsonl "
-    ".lnk .log .mat .md .npy .npz .ods .odt .parquet .pdf .pickle .pkl .ppt .pptx .pt .pth .py .r .rar .rst .rtf "
-    ".sh .sqlite .svg .tar .tgz .toml .tsv .txt .xls .xlsx .xml .xz .yaml .yml .zip .7z".split()
+    """
+    .7z .bak .bat .bin .bz2 .cfg .css .csv .db .doc .docx .exe .gz .h5 .hdf5 .htm .html .inf .ini .ipynb .js .json .jsonl
+    .lnk .log .mat .md .npy .npz .ods .odt .parquet .pdf .pickle .pkl .ppt .pptx .pt .pth .py .r .rar .rst .rtf .sh
+    .sqlite .svg .tar .tgz .toml .tsv .txt .xls .xlsx .xml .xz .yaml .yml .zip
+    """.split()  # noqa: SIM905 - one line for each otherwise
 )
 
 
@@ -65,7 +67,7 @@ def stamp(key: bytes) -> str:
     return digest.hexdigest()
 
 
-def _walk(root: Path):  # noqa: ANN202 - pairs of relative path and os.DirEntry
+def _walk(root: Path):
     folders, seen = [("", str(root))], set()
     while folders:
         prefix, folder = folders.pop()

@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline import artifacts
 from pipeline.errors import PipelineError
 from pipeline.imaging import identity, labels, roster, scan
+from pipeline.imaging.quarantine import count_reasons
 from pipeline.params import Params
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def run(params: Params) -> None:
     counts = index["label"].value_counts()
     classes = ", ".join(f"{name} {counts[name]}" for name in artifacts.classes(index, None))
     log.info("index: %d images of %d patients (%s)", len(index), index["group"].nunique(), classes)
-    log.info("set aside: %s", roster.reasons(quarantine))
+    log.info("set aside: %s", count_reasons(quarantine))
     if side:
         log.info("files of other kinds: %s", ", ".join(f"{side[kind]} {kind}" for kind in sorted(side)))
 
@@ -81,8 +82,8 @@ def _save(known: pd.DataFrame, read: list[dict[str, Any]], found: pd.DataFrame, 
 def _check(index: pd.DataFrame, quarantine: list[dict[str, str]], root: Path) -> None:
     remedy = f"see {artifacts.QUARANTINE}; paths in the labels are relative to data.images"
     if index.empty:
-        raise PipelineError(root, f"no image can be used: {roster.reasons(quarantine)}", remedy)
+        raise PipelineError(root, f"no image can be used: {count_reasons(quarantine)}", remedy)
     classes = artifacts.classes(index, None)
     if len(classes) < 2:
-        what = f"all {len(index)} images have the label {classes[0]!r} (set aside: {roster.reasons(quarantine)})"
+        what = f"all {len(index)} images have the label {classes[0]!r} (set aside: {count_reasons(quarantine)})"
         raise PipelineError("data.label", what, "a classifier needs two classes: name another column, or add images")

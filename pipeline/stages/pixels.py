@@ -8,13 +8,15 @@ import pandas as pd
 
 from pipeline import artifacts, engine
 from pipeline.errors import PipelineError
-from pipeline.imaging import pixelstore, roster
+from pipeline.imaging import decode, files, pixelstore, render
 from pipeline.imaging.pixelstore import Held, Look
+from pipeline.imaging.quarantine import count_reasons
 from pipeline.params import Params
 
 log = logging.getLogger(__name__)
 
 PACKAGES = ("numpy", "pillow", "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "python-gdcm")
+SOURCES = [Path(str(module.__file__)) for module in (decode, files, pixelstore, render)]
 
 
 def run(params: Params) -> None:
@@ -22,7 +24,7 @@ def run(params: Params) -> None:
     index = artifacts.load_index()
     channels = 1 if index["photometric"].str.startswith("MONOCHROME").all() else 3
     look = Look(params.render.size, params.render.fit, params.render.window, channels)
-    made_by = artifacts.provenance("pixels", vars(look), {}, PACKAGES, Path(pixelstore.__file__).parent)
+    made_by = artifacts.provenance("pixels", vars(look), {}, PACKAGES, SOURCES)
     kept, parts = pixelstore.plan(index, pixelstore.load_held(made_by), params.pixels.shard)
     new = sum(item.shard < 0 for items in parts for item in items)
     write = partial(pixelstore.write, root=Path(params.data.images).absolute(), look=look, made_by=made_by)
@@ -31,11 +33,11 @@ def run(params: Params) -> None:
     quarantine = _quarantine(index, store)
     artifacts.save_quarantine("pixels", quarantine)
     if store.rows.empty:
-        what = f"no picture could be made: {roster.reasons(quarantine)}"
+        what = f"no picture could be made: {count_reasons(quarantine)}"
         raise PipelineError(params.data.images, what, f"see {artifacts.QUARANTINE}")
     pixelstore.save(store, look, made_by)
     log.info("pixels: %d pictures of %s, %d files read", len(store.rows), " × ".join(map(str, look.shape)), new)
-    log.info("set aside: %s", roster.reasons(quarantine))
+    log.info("set aside: %s", count_reasons(quarantine))
 
 
 def _quarantine(index: pd.DataFrame, store: Held) -> list[dict[str, str]]:
