@@ -94,8 +94,8 @@ def _train(
     def judge(truth: np.ndarray, probabilities: np.ndarray) -> tuple[tuple[float, ...], dict[str, Any]]:
         scores = metrics.score(truth, probabilities, params.evaluate.kappa)
         predicted = np.bincount(probabilities.argmax(1), minlength=len(classes))
-        fired = collapse.clauses(truth, probabilities, classes, params.evaluate.kappa)
-        return tuple(scores[key] for key in params.evaluate.select), {
+        fired = collapse.flags(truth, probabilities, classes, params.evaluate.kappa)
+        return metrics.selection_key(scores, params.evaluate.select), {
             **{f"val_{key}": scores[key] for key in ("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc")},
             **{f"predicted_{label}": int(n) for label, n in zip(classes, predicted, strict=True)},
             "collapse": "; ".join(" ".join(str(flag[key]) for key in ("clause", "class") if key in flag) for flag in fired),
