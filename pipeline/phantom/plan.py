@@ -9,7 +9,7 @@ VIEWS = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
 
 # Latent density within a class is normal; this is its deviation, where neighbouring classes lie one apart.
 # They overlap, so that a rare class drowns in a common neighbour unless the class counts are compensated for.
-SPREAD = 0.33
+SPREAD = 0.4
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,160 @@
+"""The audit stage on files as the other stages leave them."""
+
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import artifacts, params
+from pipeline.__main__ import main
+from pipeline.errors import PipelineError
+from pipeline.features.checks import CHECKS
+from pipeline.stages import audit
+
+REPOSITORY = Path(__file__).parents[2]
+COUNT, ASIDE = 24, 23  # images; the place of the one whose pixels can't be decoded
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """The artifacts of a healthy run with two backbones, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(REPOSITORY / params.FILE, tmp_path)
+    write_artifacts()
+    return params.load()
+
+
+def write_artifacts(roles=("train", "train", "val", "test"), change=lambda values: values):
+    rng = np.random.default_rng(0)
+    ids = [f"1.2.{number:03d}" for number in range(COUNT)]
+    text = {name: [""] * COUNT for name, kind in artifacts.INDEX_COLUMNS.items() if kind == "str"}
+    whole = {name: [0] * COUNT for name, kind in artifacts.INDEX_COLUMNS.items() if kind != "str"}
+    index = pd.DataFrame({**text, **whole, "image_id": ids}).assign(
+        path=[f"{image}.dcm" for image in ids],
+        group=[f"g{number // 2}" for number in range(COUNT)],
+        fingerprint=[f"f{number}" for number in range(COUNT)],
+    )
+    artifacts.save_index(index)
+    artifacts.save_quarantine("pixels", [{"path": f"{ids[ASIDE]}.dcm", "reason": "is truncated", "remedy": "-"}])
+    splits = [
+        (image, fold, roles[(number // 2 + fold) % len(roles)]) for fold in (0, 1) for number, image in enumerate(ids)
+    ]
+    artifacts.save_splits(pd.DataFrame(splits, columns=list(artifacts.SPLITS_COLUMNS)), {})
+    rows = index.loc[:, ["image_id", "fingerprint"]].drop(ASIDE)
+    with artifacts.file_atomic(artifacts.PIXELS / "00000.npy") as file:
+        np.save(file, np.zeros((len(rows), 16, 16), np.uint8))
+    shards = {"00000.npy": artifacts.checksum(artifacts.PIXELS / "00000.npy")}
+    artifacts.save_pixels(rows.assign(shard=0, row=range(len(rows))), (16, 16), shards, {"size": 16}, [])
+    pictures = artifacts.load_pixels()
+    values, made_by = {}, {}
+    for name in ("fold-0", "fold-1"):
+        artifacts.save_backbone(name, name.encode(), pd.DataFrame({"epoch": [0]}), {})
+        values[name] = change(rng.normal(size=(len(rows), 8)).astype(np.float32))
+        inputs = {
+            "backbone": artifacts.load_backbone(name)["files"]["weights.safetensors"],
+            "pixels": pictures.manifest["files"]["rows.parquet"],
+            "render": artifacts.checksum_of_json(pictures.manifest["made_by"]),
+        }
+        made_by[name] = {"inputs": inputs}
+    artifacts.save_features(values, rows, made_by)
+
+
+def found():
+    return json.loads(artifacts.AUDIT.read_text())["checks"]
+
+
+def test_a_healthy_run_passes_every_check(settings):
+    audit.run(settings)
+    assert list(found()) == list(CHECKS)
+    assert {check["verdict"] for check in found().values()} == {"ok"}
+    assert all(set(check) == {"value", "threshold", "verdict", "rows", "finding"} for check in found().values())
+    assert found()["dead_dimensions"]["threshold"] == 0.5
+    assert found()["duplicate_rows"]["threshold"] == 0.01
+    assert "All 23 images of the split have one feature row each." in artifacts.AUDIT_PAGE.read_text()
+
+
+def test_the_page_needs_no_network_and_knows_the_dark(settings):
+    audit.run(settings)
+    page = artifacts.AUDIT_PAGE.read_text()
+    assert not re.search(r"(?:src|href)=|url\(|https?:", page)
+    assert "prefers-color-scheme: dark" in page
+    assert "The features can be trusted." in page
+
+
+def test_a_look_is_written_and_lets_the_pipeline_go_on(settings):
+    write_artifacts(change=lambda values: np.repeat(values[:12], 2, axis=0)[:23])
+    audit.run(settings)
+    assert found()["duplicate_rows"]["verdict"] == "look"
+    assert len(found()["duplicate_rows"]["rows"]) == 22
+    assert "Look before you trust the features." in artifacts.AUDIT_PAGE.read_text()
+
+
+def test_invalid_features_fail_after_both_files_are_written(settings):
+    write_artifacts(change=lambda values: np.where(values > 1, np.float32("nan"), values))
+    with pytest.raises(PipelineError, match=r"invalid:\n  - finite: Rows of fold-[01]\.npy with NaN or infinity"):
+        audit.run(settings)
+    assert found()["finite"]["verdict"] == "invalid"
+    assert found()["finite"]["rows"]
+    assert "Results from these features are invalid." in artifacts.AUDIT_PAGE.read_text()
+
+
+@pytest.mark.parametrize(
+    "file", ["features/fold-1.npy", "features/rows.parquet", "pixels/00000.npy", "backbone/fold-0/weights.safetensors"]
+)
+def test_a_file_that_was_changed_behind_our_back_is_a_finding_and_no_crash(settings, file):
+    path = artifacts.ROOT / file
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(PipelineError, match=rf"checksum: artifacts/{file} its content is not what manifest.json says"):
+        audit.run(settings)
+    assert list(found()) == ["checksum"]
+    assert found()["checksum"]["verdict"] == "invalid"
+
+
+def test_weights_that_were_trained_again_without_embedding_are_found(settings):
+    artifacts.save_backbone("fold-1", b"other", pd.DataFrame({"epoch": [0]}), {})
+    with pytest.raises(PipelineError, match=r"provenance: .*fold-1: backbone"):
+        audit.run(settings)
+
+
+def test_a_patient_in_two_roles_is_found_with_the_images(settings):
+    splits = artifacts.load_splits()
+    splits.loc[(splits["fold"] == 0) & (splits["image_id"] == "1.2.004"), "role"] = "train"
+    artifacts.save_splits(splits, {})
+    with pytest.raises(PipelineError, match=r"patients_across_roles: .*: 1 \(fold 0\)"):
+        audit.run(settings)
+    assert found()["patients_across_roles"]["rows"] == ["1.2.004", "1.2.005"]
+
+
+def test_an_image_that_was_lost_between_split_and_features_is_found(settings):
+    artifacts.save_quarantine("pixels", [])
+    with pytest.raises(PipelineError, match="row_count"):
+        audit.run(settings)
+    assert found()["row_count"]["rows"] == ["1.2.023"]
+
+
+def test_thresholds_come_from_the_params(settings):
+    strict = dataclasses.replace(settings, audit=dataclasses.replace(settings.audit, duplicate_rows=0.99))
+    write_artifacts(change=lambda values: np.repeat(values[:12], 2, axis=0)[:23])
+    audit.run(strict)
+    assert found()["duplicate_rows"]["verdict"] == "ok"
+
+
+def test_the_command_exits_with_1_and_names_the_failed_check(settings, capsys):
+    assert main(["audit"]) == 0
+    write_artifacts(change=lambda values: values * 0)
+    assert main(["audit"]) == 1
+    assert "dead_dimensions" in capsys.readouterr().err
+
+
+def test_the_audit_starts_without_the_heavy_libraries():
+    heavy = "{'torch', 'sklearn', 'matplotlib', 'scipy', 'pydicom'}"
+    code = f"import sys, pipeline.stages.audit; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
