@@ -69,7 +69,7 @@ def _attempt(load: Callable[[], Any], refused: list[str]) -> Any:
     try:
         return load()
     except PipelineError as error:
-        refused.append(f"{error.where} {error.what}")
+        refused.append(f"{error.where}: {error.what}")
         return None
 
 

@@ -45,7 +45,7 @@ def with_features(change):
 
 
 def unreadable():
-    return checks.Evidence(refused=["artifacts/features/fold-1.npy its content is not what manifest.json says"])
+    return checks.Evidence(refused=["artifacts/features/fold-1.npy: its content is not what manifest.json says"])
 
 
 def row_lost():
@@ -92,7 +92,7 @@ def other_weights():
 
 # By check: the fault, then verdict, value and images that it must give, and words of the sentence.
 PLANTED = {
-    "checksum": (unreadable, "invalid", 1, [], "fold-1.npy its content is not what manifest.json says"),
+    "checksum": (unreadable, "invalid", 1, [], "fold-1.npy: its content is not what manifest.json says"),
     "row_count": (row_lost, "invalid", 1, [IDS[29]], "Without a feature row: 1;"),
     "order": (two_rows_swapped, "invalid", 2, IDS[:2], "different images: 2 of 30"),
     "finite": (one_nan, "invalid", 1, [IDS[4]], "Rows of fold-1.npy with NaN or infinity: 1."),

@@ -111,7 +111,7 @@ def test_invalid_features_fail_after_both_files_are_written(settings):
 def test_a_file_that_was_changed_behind_our_back_is_a_finding_and_no_crash(settings, file):
     path = artifacts.ROOT / file
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(PipelineError, match=rf"checksum: artifacts/{file} its content is not what manifest.json says"):
+    with pytest.raises(PipelineError, match=rf"checksum: artifacts/{file}: its content is not what manifest.json says"):
         audit.run(settings)
     assert list(found()) == ["checksum"]
     assert found()["checksum"]["verdict"] == "invalid"
