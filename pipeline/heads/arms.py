@@ -27,7 +27,7 @@ class FittedArm:
         counts_after: the same after resampling.
         seconds_resample: wall time.
         seconds_fit: wall time.
-        notes: where the resampler did not do what was asked for.
+        notes: by class number, where the resampler did not do what was asked for.
     """
 
     scaler: Any
@@ -37,7 +37,7 @@ class FittedArm:
     counts_after: np.ndarray
     seconds_resample: float
     seconds_fit: float
-    notes: list[str]
+    notes: dict[int, str]
 
 
 def fit_fold(

@@ -17,12 +17,12 @@ class Resampled:
     Attributes:
         X: real rows, then added ones, (m, D) float32.
         y: class numbers, (m,) int.
-        notes: where what was done is not what was asked for.
+        notes: by class number, where what was done is not what was asked for.
     """
 
     X: np.ndarray
     y: np.ndarray
-    notes: list[str] = field(default_factory=list)
+    notes: dict[int, str] = field(default_factory=dict)
 
 
 def none(X: np.ndarray, y: np.ndarray, random_state: np.random.RandomState) -> Resampled:
@@ -54,7 +54,7 @@ def borderline_smote(
     """
     from imblearn.over_sampling import BorderlineSMOTE
 
-    def added(label: int, size: int) -> tuple[np.ndarray, list[str]]:
+    def added(label: int, size: int) -> tuple[np.ndarray, str]:
         k = min(k_neighbors, int((y == label).sum()) - 1)
         if k >= 1:
             sampler = BorderlineSMOTE(
@@ -65,35 +65,36 @@ def borderline_smote(
             )
             rows = sampler.fit_resample(X, y)[0][len(X) :]
             if len(rows):
-                return rows, _shrunk(label, k, k_neighbors)
-        rows, notes = _smote_class(X, y, label, size, random_state, k_neighbors)
-        return rows, [f"class {label}: no row in danger, smote instead of borderline_smote", *notes]
+                return rows, _shrunk(k, k_neighbors)
+        rows, said = _smote_class(X, y, label, size, random_state, k_neighbors)
+        return rows, "; ".join(filter(None, ["no row in danger, smote instead of borderline_smote", said]))
 
     return _by_class(X, y, added)
 
 
-def _by_class(X: np.ndarray, y: np.ndarray, added: Callable[[int, int], tuple[np.ndarray, list[str]]]) -> Resampled:
+def _by_class(X: np.ndarray, y: np.ndarray, added: Callable[[int, int], tuple[np.ndarray, str]]) -> Resampled:
     """Each smaller class on its own, since each may need another number of neighbours or another method."""
-    parts, labels, notes = [X], [y], []
+    parts, labels, notes = [X], [y], {}
     for label, size in _lacking(y).items():
         rows, said = added(label, size)
         parts.append(rows.astype(X.dtype, copy=False))
         labels.append(np.full(len(rows), label, y.dtype))
-        notes += said
+        if said:
+            notes[label] = said
     return Resampled(np.concatenate(parts), np.concatenate(labels), notes)
 
 
 def _smote_class(
     X: np.ndarray, y: np.ndarray, label: int, size: int, random_state: np.random.RandomState, k_neighbors: int
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[np.ndarray, str]:
     from imblearn.over_sampling import SMOTE
 
     own = np.flatnonzero(y == label)
     if len(own) == 1:
-        return X[np.repeat(own, size)], [f"class {label}: one row, random_over instead of smote"]
+        return X[np.repeat(own, size)], "one row, random_over instead of smote"
     k = min(k_neighbors, len(own) - 1)
     sampler = SMOTE(sampling_strategy={label: len(own) + size}, k_neighbors=k, random_state=random_state)
-    return sampler.fit_resample(X, y)[0][len(X) :], _shrunk(label, k, k_neighbors)
+    return sampler.fit_resample(X, y)[0][len(X) :], _shrunk(k, k_neighbors)
 
 
 def _lacking(y: np.ndarray) -> dict[int, int]:
@@ -102,8 +103,8 @@ def _lacking(y: np.ndarray) -> dict[int, int]:
     return {int(label): int(counts.max() - n) for label, n in zip(labels, counts, strict=True) if n < counts.max()}
 
 
-def _shrunk(label: int, k: int, asked: int) -> list[str]:
-    return [f"class {label}: {k} neighbours instead of {asked}, since it has {k + 1} rows"] if k < asked else []
+def _shrunk(k: int, asked: int) -> str:
+    return f"{k} neighbours instead of {asked}, since it has {k + 1} rows" if k < asked else ""
 
 
 RESAMPLERS: dict[str, Callable[..., Resampled]] = {

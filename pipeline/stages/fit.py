@@ -85,5 +85,5 @@ def _describe(fold: int, fitted: arms.FittedArm, classes: list[str]) -> dict[str
         "counts_after": dict(zip(classes, fitted.counts_after.tolist(), strict=True)),
         "seconds_resample": fitted.seconds_resample,
         "seconds_fit": fitted.seconds_fit,
-        "warnings": fitted.notes,
+        "warnings": [f"class {classes[label]}: {note}" for label, note in fitted.notes.items()],
     }

@@ -72,13 +72,13 @@ def test_smote_puts_rows_between_two_rows_of_the_class():
 
 def test_a_class_too_small_for_the_neighbours_uses_those_it_has_and_says_so():
     X, y = blobs([20, 3])
-    assert resample("smote", X, y).notes == ["class 1: 2 neighbours instead of 5, since it has 3 rows"]
+    assert resample("smote", X, y).notes == {1: "2 neighbours instead of 5, since it has 3 rows"}
 
 
 def test_a_class_of_one_row_is_repeated_and_says_so():
     X, y = blobs([20, 1])
     rows = resample("smote", X, y)
-    assert rows.notes == ["class 1: one row, random_over instead of smote"]
+    assert rows.notes == {1: "one row, random_over instead of smote"}
     np.testing.assert_array_equal(rows.X[21:], np.repeat(X[y == 1], 19, axis=0))
 
 
@@ -106,7 +106,7 @@ def test_borderline_smote_without_a_row_in_danger_takes_smote_and_says_so():
         [np.random.default_rng(0).normal(size=(30, 3)), 100 + np.random.default_rng(1).normal(size=(12, 3))]
     )
     rows = resample("borderline_smote", X.astype(np.float32), np.repeat([0, 1], [30, 12]))
-    assert rows.notes == ["class 1: no row in danger, smote instead of borderline_smote"]
+    assert rows.notes == {1: "no row in danger, smote instead of borderline_smote"}
     assert (rows.y == 1).sum() == 30
 
 
