@@ -23,7 +23,7 @@ _MAGIC = {
 }
 # Pillow's modes with one channel, and the bits of each; every other mode becomes RGB.
 GREY_BITS = {"1": 1, "L": 8, "I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
-
+_AGAIN = "export the file again, or drop its row from the labels"
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -70,12 +70,14 @@ def read_dicom(file: BinaryIO, name: str, **options: object) -> pydicom.Dataset:
         raise _not_an_image(name) from error
     if not known and not ("SOPClassUID" in dataset or ("Rows" in dataset and "BitsAllocated" in dataset)):
         raise _not_an_image(name)
+    if "SOPClassUID" not in dataset and "Rows" not in dataset:
+        raise PipelineError(name, "truncated: the file ends within its header or its pixels", _AGAIN)
     if "Rows" not in dataset or "Columns" not in dataset:
         about = UID(str(dataset.get("SOPClassUID", ""))).name or "of unknown kind"
         raise PipelineError(name, f"a DICOM object without pixels: {about}", "leave it out of the labels")
     if "PhotometricInterpretation" not in dataset:
         what = "(0028,0004) Photometric Interpretation is missing"
-        raise PipelineError(name, what, "export the file again, or drop its row from the labels")
+        raise PipelineError(name, what, _AGAIN)
     return dataset
 
 

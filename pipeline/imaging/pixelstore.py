@@ -143,10 +143,10 @@ def number(parts: Iterable[list[Item]]) -> list[Shard]:
     return [Shard(candidate, items) for items, candidate in zip(parts, free, strict=False)]
 
 
-def write(shard: Shard, root: Path, look: Look, made_by: Mapping[str, Any]) -> Held:
+def write(shard: Shard, folder: Path, root: Path, look: Look, made_by: Mapping[str, Any]) -> Held:
     """Write one shard and its companion; pictures that can't be rendered are left out and returned as refused."""
-    path = _path(shard.number)
-    pictures = _Pictures(root, look)
+    path = folder / _name(shard.number)
+    pictures = _Pictures(folder, root, look)
     rows: list[Item] = []
     refused: list[Refusal] = []
     with artifacts.file_atomic(path) as file:
@@ -175,7 +175,7 @@ def write(shard: Shard, root: Path, look: Look, made_by: Mapping[str, Any]) -> H
 def save(held: Held, look: Look, made_by: Mapping[str, Any]) -> None:
     """Put the store in force that holds these pictures."""
     rows = held.rows.sort_values("image_id", ignore_index=True)
-    checksums = {_path(number).name: held.checksums[number] for number in sorted(held.checksums)}
+    checksums = {_name(number): held.checksums[number] for number in sorted(held.checksums)}
     lasting = sorted((row for row in held.refused if row.lasting), key=lambda row: row.image_id)
     artifacts.save_pixels(rows, look.shape, checksums, made_by, [dataclasses.asdict(row) for row in lasting])
 
@@ -183,8 +183,8 @@ def save(held: Held, look: Look, made_by: Mapping[str, Any]) -> None:
 class _Pictures:
     """Pictures of items, each (H, W) or (H, W, 3) uint8; old shards stay mapped between calls."""
 
-    def __init__(self, root: Path, look: Look) -> None:
-        self.root, self.look = root, look
+    def __init__(self, folder: Path, root: Path, look: Look) -> None:
+        self.folder, self.root, self.look = folder, root, look
         self.old: dict[int, np.ndarray] = {}
 
     def get(self, item: Item) -> np.ndarray | Refusal:
@@ -192,7 +192,7 @@ class _Pictures:
         if item.shard < 0:
             return render_file(self.root / item.path, item, self.look)
         if item.shard not in self.old:
-            self.old[item.shard] = np.load(_path(item.shard), mmap_mode="r")
+            self.old[item.shard] = np.load(self.folder / _name(item.shard), mmap_mode="r")
         return self.old[item.shard][item.row]
 
 
@@ -252,8 +252,8 @@ def _digest(made_by: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
 
 
-def _path(number: int) -> Path:
-    return artifacts.PIXELS / f"{number:05d}.npy"
+def _name(number: int) -> str:
+    return f"{number:05d}.npy"
 
 
 def _number(name: str) -> int:

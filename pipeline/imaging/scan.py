@@ -13,9 +13,9 @@ from pipeline.errors import PipelineError
 # Suffixes of files that stand beside images and are none; everything else must end as a row or in quarantine.
 SIDE_FILES = frozenset(
     """
-    .7z .bak .bat .bin .bz2 .cfg .css .csv .db .doc .docx .exe .gz .h5 .hdf5 .htm .html .inf .ini .ipynb .js .json .jsonl
-    .lnk .log .mat .md .npy .npz .ods .odt .parquet .pdf .pickle .pkl .ppt .pptx .pt .pth .py .r .rar .rst .rtf .sh
-    .sqlite .svg .tar .tgz .toml .tsv .txt .xls .xlsx .xml .xz .yaml .yml .zip
+    .7z .bak .bat .bin .bz2 .cfg .css .csv .db .doc .docx .exe .gz .h5 .hdf5 .htm .html .inf .ini .ipynb .js .json
+    .jsonl .lnk .log .mat .md .npy .npz .ods .odt .parquet .pdf .pickle .pkl .ppt .pptx .pt .pth .py .r .rar .rst .rtf
+    .sh .sqlite .svg .tar .tgz .toml .tsv .txt .xls .xlsx .xml .xz .yaml .yml .zip
     """.split()  # noqa: SIM905 - one line for each otherwise
 )
 

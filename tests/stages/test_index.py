@@ -1,0 +1,342 @@
+import dataclasses
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from dicoms import write
+from imports import ROOT
+from PIL import Image
+
+from pipeline import artifacts, engine, params
+from pipeline.errors import PipelineError
+from pipeline.imaging import headers
+from pipeline.stages import index
+
+PARAMS = params.load(ROOT / "params.yaml")
+REAL = Path(os.environ.get("SKEWRAY_REAL_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SKEWRAY_KEY", "test")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def reads(monkeypatch):
+    """Paths whose header was read."""
+    paths, read = [], headers.read
+    monkeypatch.setattr(headers, "read", lambda root, path, key: paths.append(path) or read(root, path, key))
+    return paths
+
+
+def run(**data):
+    given = {"images": "images", "labels": "labels.csv", "label": "label", **data}
+    index.run(
+        dataclasses.replace(
+            PARAMS, data=dataclasses.replace(PARAMS.data, **given), engine=dataclasses.replace(PARAMS.engine, workers=1)
+        )
+    )
+    return artifacts.load_index()
+
+
+def pixels(seed):
+    return np.random.default_rng(seed).integers(0, 4096, (4, 4), np.uint16)
+
+
+def make(count=4, **tags):
+    """Files 0.dcm…, of two patients, labelled x and y in turn."""
+    for number in range(count):
+        uid = {"SOPInstanceUID": f"1.2.{number}", "PatientID": f"Person{number // 2}", **tags}
+        write(Path("images") / f"{number}.dcm", pixels(number), **uid)
+    label("".join(f"{number}.dcm,{'xy'[number % 2]}\n" for number in range(count)))
+
+
+def label(rows, header="path,label"):
+    Path("labels.csv").write_text(f"{header}\n{rows}")
+
+
+def quarantine():
+    table = artifacts.load_quarantine()
+    assert (table["remedy"] != "").all()
+    return dict(zip(table["path"], table["reason"], strict=True))
+
+
+def artifact_bytes():
+    return {path: path.read_bytes() for path in sorted(artifacts.ROOT.rglob("*")) if path.is_file()}
+
+
+def test_the_index_has_the_columns_of_the_contract_in_the_order_of_image_id():
+    make()
+    table = run()
+    assert list(table) == list(artifacts.INDEX_COLUMNS)
+    assert table["image_id"].tolist() == ["1.2.0", "1.2.1", "1.2.2", "1.2.3"]
+    assert table["label"].tolist() == ["x", "y", "x", "y"]
+    assert table["path"].tolist() == ["0.dcm", "1.dcm", "2.dcm", "3.dcm"]
+    assert table["group"].tolist() == [table["group"][0]] * 2 + [table["group"][2]] * 2
+    assert table["group"].nunique() == 2
+    assert (table["split"] == "").all()
+    assert quarantine() == {}
+
+
+def test_a_second_run_reads_nothing_and_writes_the_same_bytes(reads):
+    make()
+    Path("images/bad.dcm").write_text("text")
+    run()
+    assert sorted(reads) == ["0.dcm", "1.dcm", "2.dcm", "3.dcm", "bad.dcm"]
+    before = artifact_bytes()
+    run()
+    assert len(reads) == 5
+    assert artifact_bytes() == before
+
+
+def test_only_what_changed_is_read_again(reads):
+    make(6)
+    run()
+    reads.clear()
+    write(Path("images/1.dcm"), pixels(99), SOPInstanceUID="1.2.77")  # replaced
+    os.utime("images/2.dcm")  # touched
+    Path("images/3.dcm").unlink()
+    write(Path("images/new.dcm"), pixels(100))
+    table = run()
+    assert sorted(reads) == ["1.dcm", "2.dcm", "new.dcm"]
+    assert set(table["image_id"]) == {"1.2.0", "1.2.2", "1.2.4", "1.2.5", "1.2.77"}
+    assert quarantine() == {"3.dcm": "label without an image", "new.dcm": "no label"}
+
+
+def test_a_copied_folder_gives_the_same_index():
+    make()
+    before = run()
+    for path in Path("images").iterdir():
+        os.utime(path, ns=(1, 1))
+    pd.testing.assert_frame_equal(run(), before)
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(reads):
+    make()
+    Path("images/4.dcm").symlink_to("gone")
+    run()
+    reads.clear()
+    run()
+    assert reads == ["4.dcm"]
+
+
+def test_the_key_changes_the_groups_but_not_the_partition(monkeypatch):
+    make(6)
+    one = run()
+    monkeypatch.setenv("SKEWRAY_KEY", "another")
+    other = run()
+    assert not set(one["group"]) & set(other["group"])
+    assert pd.factorize(one["group"])[0].tolist() == pd.factorize(other["group"])[0].tolist()
+    columns = [name for name in artifacts.INDEX_COLUMNS if name not in ("group", "exam")]
+    pd.testing.assert_frame_equal(one[columns], other[columns])
+
+
+def test_no_personal_value_is_in_any_artifact(caplog):
+    personal = {
+        "PatientID": "SECRET-1",
+        "AccessionNumber": "SECRET-2",
+        "PatientName": "SECRET^3",
+        "StudyID": "SECRET-4",
+    }
+    make(4, **personal, PatientBirthDate="19620229", StudyInstanceUID="1.3.555.777")
+    label("SECRET-5,0.dcm,x\nSECRET-5,1.dcm,y\nSECRET-6,gone.dcm,y\n", "who,path,label")
+    caplog.set_level("DEBUG")
+    run(patient="who")
+    label("SECRET-2,x\nSECRET-7,y\n,\n", "accession,label")
+    with pytest.raises(PipelineError) as raised:
+        run(path=None, id="accession")
+    written = b"".join(artifact_bytes().values()) + str(raised.value).encode() + caplog.text.encode()
+    assert b"1.2.0" in written
+    for word in (b"SECRET", b"19620229", b"1.3.555.777"):
+        assert word not in written
+
+
+def test_the_patient_column_comes_before_the_patient_of_the_file():
+    make()
+    label("0.dcm,x,A\n1.dcm,y,B\n2.dcm,x,A\n3.dcm,y,\n", "path,label,who")
+    table = run(patient="who")
+    assert pd.factorize(table["group"])[0].tolist() == [0, 1, 0, 2]
+
+
+def test_pictures_without_a_patient_are_a_group_each():
+    Path("images").mkdir()
+    for number in range(3):
+        Image.fromarray(pixels(number).astype(np.uint8)).save(f"images/{number}.png")
+    label("0.png,x\n1.png,y\n2.png,y\n")
+    table = run()
+    assert table["group"].nunique() == table["exam"].nunique() == 3
+    assert table["image_id"].str.fullmatch("sha-[0-9a-f]{32}").all()
+
+
+def test_views_of_one_exam_share_it_and_their_label():
+    for number in range(4):
+        write(Path("images") / f"{number}.dcm", pixels(number), AccessionNumber=f"A{number // 2}")
+    label("A0,x\nA1,y\n", "accession,label")
+    table = run(path=None, id="accession").sort_values("path")
+    assert table["label"].tolist() == ["x", "x", "y", "y"]
+    assert pd.factorize(table["exam"])[0].tolist() == [0, 0, 1, 1]
+
+
+def test_a_uid_that_two_images_have_is_the_id_of_neither():
+    make()
+    write(Path("images/2.dcm"), pixels(2), SOPInstanceUID="1.2.3")
+    ids = run().set_index("path")["image_id"]
+    assert ids["0.dcm"] == "1.2.0"
+    assert ids["2.dcm"].startswith("sha-")
+    assert ids["3.dcm"].startswith("sha-")
+
+
+def test_of_the_same_image_twice_the_first_is_kept():
+    make()
+    Path("images/a.dcm").write_bytes(Path("images/1.dcm").read_bytes())
+    label("0.dcm,x\n1.dcm,y\na.dcm,y\n2.dcm,x\n3.dcm,y\n")
+    assert run()["path"].tolist() == ["0.dcm", "1.dcm", "2.dcm", "3.dcm"]
+    assert quarantine() == {"a.dcm": "second copy: same bytes as 1.dcm"}
+
+
+def test_of_the_same_image_twice_with_two_labels_none_is_kept():
+    make()
+    Path("images/a.dcm").write_bytes(Path("images/1.dcm").read_bytes())
+    label("0.dcm,x\n1.dcm,y\na.dcm,x\n2.dcm,x\n3.dcm,y\n")
+    assert run()["path"].tolist() == ["0.dcm", "2.dcm", "3.dcm"]
+    reason = "copies with different labels, splits or patients: same bytes as "
+    assert quarantine() == {"1.dcm": f"{reason}a.dcm", "a.dcm": f"{reason}1.dcm"}
+
+
+def test_a_copy_without_a_label_does_not_displace_the_one_with():
+    make()
+    Path("images/0-copy.dcm").write_bytes(Path("images/0.dcm").read_bytes())
+    assert len(run()) == 4
+    assert quarantine() == {"0-copy.dcm": "no label"}
+
+
+def test_every_file_and_every_label_row_ends_as_an_image_or_in_quarantine():
+    make(5)
+    Path("images/text.dcm").write_text("this is text")
+    Path("images/none").write_bytes(b"")
+    write(Path("images/cine.dcm"), pixels(9), NumberOfFrames=3)
+    Path("images/notes.txt").write_text("ignored")
+    label("0.dcm,x\n1.dcm,y\n2.dcm,\n3.dcm,x\n3.dcm,y\ngone.dcm,x\ntext.dcm,x\n,y\n4.dcm,other\n")
+    assert run(classes=["x", "y"])["path"].tolist() == ["0.dcm", "1.dcm"]
+    assert quarantine() == {
+        "2.dcm": "empty label",
+        "3.dcm": "label rows disagree",
+        "4.dcm": "label not in data.classes: other",
+        "gone.dcm": "label without an image",
+        "text.dcm": "not a DICOM file",
+        "none": "empty file",
+        "cine.dcm": "several frames: 3",
+        "labels.csv line 9": "label row without path and id",
+    }
+
+
+def test_folders_give_class_and_split():
+    for number, name in enumerate(["train/NORMAL", "train/SICK", "val/NORMAL", "test/SICK"]):
+        write(Path("images") / name / f"{number}.dcm", pixels(number))
+    table = run(labels="folders").sort_values("path")
+    assert table[["label", "split"]].to_numpy().tolist() == [
+        ["SICK", "test"],
+        ["NORMAL", "train"],
+        ["SICK", "train"],
+        ["NORMAL", "val"],
+    ]
+
+
+def test_absolute_paths_outside_the_folder_work(tmp_path):
+    make()
+    label("".join(f"{tmp_path}/images/{n}.dcm,{'xy'[n % 2]}\n" for n in range(4)))
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir(tmp_path / "elsewhere")
+    assert len(run(images=str(tmp_path / "images"), labels=str(tmp_path / "labels.csv"))) == 4
+
+
+def test_a_single_class_is_an_error():
+    make()
+    label("0.dcm,x\n1.dcm,x\n2.dcm,\n")
+    with pytest.raises(
+        PipelineError, match=r"all 2 images have the label 'x' \(set aside: 1 empty label, 1 no label\)"
+    ):
+        run()
+
+
+def test_no_usable_image_is_an_error_with_the_counts():
+    make()
+    label("a.dcm,x\nb.dcm,y\n")
+    with pytest.raises(PipelineError, match="no image can be used: 4 no label, 2 label without an image"):
+        run()
+    assert not artifacts.INDEX.exists()
+
+
+def test_many_files_are_read_by_processes():
+    make(2 * index.CHUNK + 1)
+    given = dataclasses.replace(PARAMS.data, images="images", labels="labels.csv", label="label")
+    index.run(dataclasses.replace(PARAMS, data=given, engine=dataclasses.replace(PARAMS.engine, workers=2)))
+    assert len(artifacts.load_index()) == 2 * index.CHUNK + 1
+
+
+def test_a_killed_scan_is_continued(monkeypatch, reads):
+    make(2 * index.CHUNK + 1)
+    monkeypatch.setattr(index, "SAVE_EVERY", 0.0)
+
+    def killed(function, items, processes, label):
+        yield function(items[0])
+        yield function(items[1])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "map", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    reads.clear()
+    run()
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "message"), [(errno.ENOSPC, "no space left on the disk"), (errno.EACCES, "cannot be written")]
+)
+def test_a_disk_that_refuses_is_an_error_with_a_remedy(monkeypatch, number, message):
+    make()
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PipelineError, match=message):
+        run()
+    assert not [path for path in artifacts.ROOT.rglob("*") if path.is_file()]
+
+
+def test_a_rescan_imports_neither_pydicom_nor_the_engine():
+    make()
+    run()
+    text = (ROOT / "params.yaml").read_text()
+    for old, new in {
+        "data/demo/images": "images",
+        "data/demo/labels": "labels",
+        "label: density": "label: label",
+    }.items():
+        text = text.replace(old, new)
+    Path("params.yaml").write_text(text)
+    code = (
+        "import sys, pipeline.__main__ as m; assert m.main(['index']) == 0; "
+        "sys.exit(' '.join({'pydicom', 'PIL', 'joblib', 'torch', 'sklearn'} & set(sys.modules)) or None)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.exists(), reason="the real images are not here")
+@pytest.mark.parametrize(
+    ("name", "split", "images", "patients"), [("rbc12", None, 6571, 170), ("pneumoniamnist", "split", 5856, 5856)]
+)
+def test_real_images_are_all_used(name, split, images, patients):
+    table = run(images=str(REAL / name), labels=str(REAL / name / "labels.csv"), patient="patient_id", split=split)
+    assert (len(table), table["group"].nunique(), quarantine()) == (images, patients, {})

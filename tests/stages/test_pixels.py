@@ -1,0 +1,299 @@
+import dataclasses
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from dicoms import dataset, encapsulated, to_bytes, write
+from imports import ROOT
+from PIL import Image
+from pydicom.uid import MPEG2MPML
+
+from pipeline import artifacts, engine, params
+from pipeline.errors import PipelineError
+from pipeline.imaging import decode
+from pipeline.stages import index, pixels
+
+PARAMS = params.load(ROOT / "params.yaml")
+REAL = Path(os.environ.get("SKEWRAY_REAL_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SKEWRAY_KEY", "test")
+
+
+@pytest.fixture(autouse=True)
+def decoded(monkeypatch):
+    """Names of the files that were decoded."""
+    names, picture = [], decode.picture
+    monkeypatch.setattr(decode, "picture", lambda file, name, window: names.append(name) or picture(file, name, window))
+    return names
+
+
+def given(shard=2, workers=1, data=None, **render):
+    return dataclasses.replace(
+        PARAMS,
+        data=dataclasses.replace(PARAMS.data, images="images", labels="labels.csv", label="label", **(data or {})),
+        render=dataclasses.replace(PARAMS.render, **{"size": 16, **render}),
+        pixels=dataclasses.replace(PARAMS.pixels, shard=shard),
+        engine=dataclasses.replace(PARAMS.engine, workers=workers),
+    )
+
+
+def run(**options):
+    index.run(given(**options))
+    pixels.run(given(**options))
+    return artifacts.load_pixels()
+
+
+def grey(seed):
+    return np.random.default_rng(seed).integers(1, 256, (16, 16), np.uint8)
+
+
+def put(number, seed=None):
+    tags = {"SOPInstanceUID": f"1.2.{number}", "WindowCenter": 128, "WindowWidth": 256}
+    write(Path("images") / f"{number}.dcm", grey(number if seed is None else seed), **tags)
+
+
+def label(numbers):
+    Path("labels.csv").write_text("path,label\n" + "".join(f"{n}.dcm,{'xy'[n % 2]}\n" for n in numbers))
+
+
+def make(count):
+    for number in range(count):
+        put(number)
+    label(range(count))
+
+
+def quarantine():
+    table = artifacts.load_quarantine()
+    return dict(zip(table["path"], table["reason"], strict=True))
+
+
+def check(pictures, seeds):
+    """The store holds the picture of each seed, by image."""
+    assert pictures.rows["image_id"].tolist() == sorted(f"1.2.{number}" for number in seeds)
+    found = pictures.take(np.arange(len(pictures)))
+    for picture, image_id in zip(found, pictures.rows["image_id"], strict=True):
+        np.testing.assert_array_equal(picture, grey(seeds[int(image_id[4:])]))
+
+
+def files():
+    return {path.name: path.read_bytes() for path in sorted(artifacts.PIXELS.iterdir())}
+
+
+def test_each_picture_is_in_the_store_as_its_file_shows_it():
+    make(5)
+    pictures = run()
+    check(pictures, {number: number for number in range(5)})
+    assert pictures.manifest["shape"] == [5, 16, 16]
+    assert pictures.manifest["row_count"] == 5
+    assert sorted(files()) == ["00000.npy", "00001.npy", "00002.npy", "manifest.json", "rows.parquet"]
+    assert list(pictures.rows) == list(artifacts.PIXEL_ROWS)
+    fingerprints = artifacts.load_index().set_index("image_id")["fingerprint"]
+    pd.testing.assert_series_equal(pictures.rows.set_index("image_id")["fingerprint"], fingerprints)
+
+
+def test_a_second_run_decodes_nothing_and_leaves_the_same_bytes(decoded):
+    make(5)
+    Path("images/4.dcm").write_bytes(to_bytes(dataset(np.full((4, 4), 7, np.uint8))))
+    run()
+    before, _ = files(), decoded.clear()
+    run()
+    assert decoded == []
+    assert files() == before
+    assert quarantine() == {"4.dcm": "blank: every pixel has the value 7"}
+
+
+def test_only_new_and_replaced_files_are_decoded(decoded):
+    make(6)
+    run()
+    decoded.clear()
+    put(1, seed=50)
+    Path("images/2.dcm").unlink()
+    put(6)
+    label(range(7))
+    pictures = run()
+    assert sorted(decoded) == ["1.dcm", "6.dcm"]
+    check(pictures, {0: 0, 1: 50, 3: 3, 4: 4, 5: 5, 6: 6})
+    assert sum(map(len, pictures.shards.values())) == 6
+
+
+def test_a_moved_file_is_not_decoded_again(decoded):
+    make(3)
+    run()
+    decoded.clear()
+    Path("images/sub").mkdir()
+    for number in range(3):
+        os.rename(f"images/{number}.dcm", f"images/sub/{number}.dcm")
+    Path("labels.csv").write_text("path,label\nsub/0.dcm,x\nsub/1.dcm,y\nsub/2.dcm,x\n")
+    check(run(), {0: 0, 1: 1, 2: 2})
+    assert decoded == []
+
+
+@pytest.mark.parametrize("change", [{"size": 17}, {"fit": "squash"}, {"window": "percentile"}])
+def test_another_rendering_makes_all_pictures_new(decoded, change):
+    make(3)
+    run()
+    decoded.clear()
+    run(**change)
+    assert sorted(decoded) == ["0.dcm", "1.dcm", "2.dcm"]
+    assert sorted(name for name in files() if name.endswith(".npy")) == ["00002.npy", "00003.npy"]
+
+
+def test_other_code_makes_all_pictures_new(decoded, monkeypatch, tmp_path):
+    make(3)
+    run()
+    decoded.clear()
+    (tmp_path / "render.py").write_text("new")
+    monkeypatch.setattr(pixels, "SOURCES", [tmp_path / "render.py"])
+    run()
+    assert len(decoded) == 3
+
+
+def test_one_colour_image_makes_the_store_colour():
+    make(3)
+    colour = np.random.default_rng(9).integers(0, 256, (16, 16, 3), np.uint8)
+    write(Path("images/3.dcm"), colour, SOPInstanceUID="1.2.3")
+    label(range(4))
+    pictures = run()
+    assert (pictures.channels, pictures.manifest["shape"]) == (3, [4, 16, 16, 3])
+    found = pictures.take(np.array([0, 3]))
+    np.testing.assert_array_equal(found[0], np.repeat(grey(0)[..., None], 3, axis=-1))
+    np.testing.assert_array_equal(found[1], colour)
+
+
+def test_png_and_dicom_stand_side_by_side():
+    make(2)
+    Image.fromarray(grey(7)).save("images/p.png")
+    Path("labels.csv").write_text("path,label\n0.dcm,x\n1.dcm,y\np.png,y\n")
+    pictures = run()
+    np.testing.assert_array_equal(pictures.take(np.array([2]))[0], grey(7))
+
+
+def test_what_cannot_be_rendered_is_set_aside_with_a_remedy():
+    make(8)
+    whole = to_bytes(dataset(grey(1), SOPInstanceUID="1.2.1"))
+    Path("images/1.dcm").write_bytes(whole[:-100])
+    Path("images/2.dcm").write_bytes(to_bytes(dataset(np.full((4, 4), 512, np.uint16))))
+    Path("images/3.dcm").write_bytes(to_bytes(dataset(grey(3), Rows=4)))
+    Path("images/4.dcm").write_bytes(to_bytes(dataset(grey(4), Rows=50000, Columns=50000)))
+    Path("images/5.dcm").write_bytes(to_bytes(encapsulated(dataset(grey(5)), b"film", MPEG2MPML)))
+    assert run().rows["image_id"].tolist() == ["1.2.0", "1.2.6", "1.2.7"]
+    reasons = quarantine()
+    assert reasons.pop("5.dcm").startswith("cannot be decoded: ")
+    assert reasons == {
+        "1.dcm": "truncated: (7FE0,0010) Pixel Data has 156 bytes, Rows × Columns need 256",
+        "2.dcm": "blank: every pixel has the value 512",
+        "3.dcm": "pixel data does not fit the header: (7FE0,0010) Pixel Data has 256 bytes, Rows × Columns need 64",
+        "4.dcm": "absurd size: 50000 × 50000 pixels",
+    }
+    assert (artifacts.load_quarantine()["remedy"] != "").all()
+
+
+def test_a_file_that_changed_after_the_scan_is_set_aside_until_the_next_one():
+    make(4)
+    index.run(given())
+    put(1, seed=60)
+    Path("images/2.dcm").unlink()
+    pixels.run(given())
+    assert quarantine() == {"1.dcm": "changed after the scan", "2.dcm": "cannot be read: No such file or directory"}
+    label([0, 1, 3])
+    check(run(), {0: 0, 1: 60, 3: 3})
+    assert quarantine() == {}
+
+
+def test_no_picture_at_all_is_an_error_with_the_counts():
+    make(3)
+    for number in range(3):
+        Path(f"images/{number}.dcm").write_bytes(to_bytes(dataset(np.full((4, 4), number, np.uint8))))
+    with pytest.raises(PipelineError, match="no picture could be made: 3 blank"):
+        run()
+    assert len(quarantine()) == 3
+
+
+def test_finished_shards_of_a_killed_run_are_not_decoded_again(decoded, monkeypatch):
+    make(6)
+    index.run(given())
+
+    def killed(function, items, processes, label):
+        yield function(items[0])
+        yield function(items[1])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "map", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pixels.run(given())
+    (artifacts.PIXELS / ".00002.npy.abc").write_bytes(b"half")
+    decoded.clear()
+    check(run(), {number: number for number in range(6)})
+    assert sorted(decoded) == ["4.dcm", "5.dcm"]
+    assert [name for name in files() if name.startswith(".") or name.endswith(".json")] == ["manifest.json"]
+
+
+def test_a_killed_run_leaves_the_old_store_in_force(monkeypatch):
+    make(4)
+    run()
+
+    def killed(function, items, processes, label):
+        yield function(items[0])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "map", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(size=20)
+    check(artifacts.load_pixels(), {number: number for number in range(4)})
+    assert run(size=20).manifest["shape"] == [4, 20, 20]
+
+
+def test_a_damaged_store_is_made_anew(decoded):
+    make(4)
+    run()
+    decoded.clear()
+    (artifacts.PIXELS / "00001.npy").write_bytes(b"nothing")
+    check(run(), {number: number for number in range(4)})
+    assert len(decoded) == 4
+
+
+def test_several_processes_make_the_same_store():
+    make(7)
+    run()
+    alone = files()
+    for path in artifacts.PIXELS.iterdir():
+        path.unlink()
+    run(workers=2)
+    assert files() == alone
+
+
+@pytest.mark.parametrize(
+    ("number", "message"), [(errno.ENOSPC, "no space left on the disk"), (errno.EACCES, "cannot be written")]
+)
+def test_a_disk_that_refuses_is_an_error_and_leaves_no_store(monkeypatch, number, message):
+    make(3)
+    index.run(given())
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PipelineError, match=message):
+        pixels.run(given())
+    assert files() == {}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.exists(), reason="the real images are not here")
+@pytest.mark.parametrize(("name", "images", "channels"), [("rbc12", 6571, 3), ("pneumoniamnist", 5856, 1)])
+def test_real_images_all_become_pictures(name, images, channels):
+    Path("images").symlink_to(REAL / name)
+    Path("labels.csv").symlink_to(REAL / name / "labels.csv")
+    pictures = run(shard=256, workers=0, size=32)
+    assert (len(pictures), pictures.channels, quarantine()) == (images, channels, {})
+    sample = pictures.take(np.arange(0, images, 50))
+    assert sample.std(axis=(1, 2)).min() > 0
