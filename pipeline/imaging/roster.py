@@ -51,24 +51,36 @@ def _set_copies_aside(table: pd.DataFrame) -> None:
     """Of files with the same bytes keep the first, and none if they differ in label, split or patient."""
     usable = table[table["reason"] == ""]
     copies = usable[usable["fingerprint"].duplicated(keep=False)]
-    for _, same in copies.groupby("fingerprint"):
-        first, *others = same["path"]
-        if len(same[["label", "split", "patient"]].drop_duplicates()) > 1:
-            kind, remedy = "copies with different labels, splits or patients", "keep the copy whose row is right"
-            others_of = {path: others[0] if path == first else first for path in same["path"]}
+    same: dict[str, list[tuple[str, ...]]] = {}
+    for fingerprint, *values in copies[["fingerprint", "path", "label", "split", "patient"]].itertuples(index=False):
+        same.setdefault(fingerprint, []).append(tuple(values))
+    disputed, spare = {}, {}
+    for group in same.values():
+        first, second = group[0][0], group[1][0]
+        if len({values[1:] for values in group}) > 1:
+            disputed |= {path: second if path == first else first for path, *_ in group}
         else:
-            kind, remedy = "second copy", "nothing to do: the first copy is used"
-            others_of = dict.fromkeys(others, first)
-        for path, other in others_of.items():
-            _set_aside(table, table["path"] == path, f"{kind}: same bytes as {other}", remedy)
+            spare |= {path: first for path, *_ in group[1:]}
+    _set_copies(table, disputed, "copies with different labels, splits or patients", "keep the copy whose row is right")
+    _set_copies(table, spare, "second copy", "nothing to do: the first copy is used")
+
+
+def _set_copies(table: pd.DataFrame, others: dict[str, str], kind: str, remedy: str) -> None:
+    reasons = table["path"].map({path: f"{kind}: same bytes as {other}" for path, other in others.items()})
+    _set_aside(table, reasons.notna(), reasons, remedy)
 
 
 def _identify(table: pd.DataFrame, key: bytes) -> pd.DataFrame:
     """Add image_id, group and exam."""
     known = (table["sop_uid"] != "") & ~table["sop_uid"].duplicated(keep=False)
     table["image_id"] = table["sop_uid"].where(known, "sha-" + table["fingerprint"])
-    alone = pd.Series([pseudonym(key, name) for name in table["image_id"]], index=table.index, dtype="str")
-    table["group"] = table["patient"].where(table["patient"] != "", alone)
     exam = table["accession"].where(table["accession"] != "", table["study"])
-    table["exam"] = exam.where(exam != "", alone)
+    table["group"] = _else_alone(table["patient"], table["image_id"], key)
+    table["exam"] = _else_alone(exam, table["image_id"], key)
     return table
+
+
+def _else_alone(groups: pd.Series, images: pd.Series, key: bytes) -> pd.Series:
+    """The group, or one of its own for an image without."""
+    alone = groups == ""
+    return groups.mask(alone, images[alone].map(lambda name: pseudonym(key, str(name))).astype("str"))

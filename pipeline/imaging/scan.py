@@ -54,7 +54,8 @@ def compare(files: pd.DataFrame, memo: pd.DataFrame, stamp: str) -> tuple[pd.Dat
     """Rows of the memo that still hold for `files`, and the paths that must be read."""
     valid = memo[memo["stamp"] == stamp]
     known = valid.merge(files, on=["path", "size", "mtime_ns"])
-    return known, files["path"][~files["path"].isin(known["path"])].tolist()
+    held = set(known["path"].tolist())  # pandas' isin is many times slower on text
+    return known, [path for path in files["path"].tolist() if path not in held]
 
 
 def stamp(key: bytes) -> str:
