@@ -33,7 +33,7 @@ def test_every_artifact_that_a_stage_reads_is_written_by_another(stage):
     }
     for dep in STAGES[stage]["deps"]:
         if dep.startswith("artifacts/"):
-            assert any(path == dep or path.startswith(f"{dep}/") for path in written), dep
+            assert any(f"{path}/".startswith(f"{dep}/") or dep.startswith(f"{path}/") for path in written), dep
 
 
 @pytest.mark.parametrize("stage", STAGES)
