@@ -38,7 +38,7 @@ def run(params: Params) -> None:
     commonest = max(demo.classes, key=lambda name: demo.classes[name])
     broken = plan.broken(demo.broken, demo.patients, commonest, tuple(study.FAULTS))
     write = partial(study.write, shape=(demo.rows, demo.columns), seed=demo.seed)
-    with artifacts.folder_atomic(FOLDER) as folder:
+    with artifacts.folder_atomic(FOLDER.absolute()) as folder:  # workers may stand elsewhere
         images = folder / "images"
         images.mkdir()
         list(engine.map(partial(write, folder=images), people, params.engine.workers, "demo patients"))

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
 from rich.console import Console
@@ -39,7 +39,7 @@ def map(
     if processes <= 1:
         yield from track((function(item) for item in items), len(items), label)
         return
-    jobs = Parallel(n_jobs=processes, return_as="generator", prefer="threads" if threads else "processes")
+    jobs: Any = Parallel(n_jobs=processes, return_as="generator", prefer="threads" if threads else "processes")
     yield from track(jobs(delayed(function)(item) for item in items), len(items), label)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -225,7 +226,7 @@ def split_as_given(index: pd.DataFrame, classes: Sequence[str], val: float, trie
     return [roles]
 
 
-def describe(index: pd.DataFrame, classes: Sequence[str], split: Sequence[np.ndarray], seed: int) -> dict[str, object]:
+def describe(index: pd.DataFrame, classes: Sequence[str], split: Sequence[np.ndarray], seed: int) -> dict[str, Any]:
     """Summary for splits.json: counts per fold, role and class, the worst ratio drift, and what is worth a warning."""
     groups, counts = _count(index, classes)
     folds, warnings = [], []

@@ -92,5 +92,5 @@ def test_a_missing_file_says_where_to_run(tmp_path):
 
 def test_broken_yaml_names_the_line(tmp_path):
     (tmp_path / "params.yaml").write_text("data: [1,\nsplit: }")
-    with pytest.raises(PipelineError, match="(?s)is not valid YAML.*line 2"):
+    with pytest.raises(PipelineError, match=r"(?s)is not valid YAML.*line 2"):
         params.load(tmp_path / "params.yaml")

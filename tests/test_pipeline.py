@@ -25,6 +25,14 @@ ARMS = [
     for resampler in ("none", "smote", "borderline_smote")
     for head in ("logistic", "lightgbm", "mlp")
 ]
+ARTIFACTS = (
+    *("index.parquet", "quarantine.csv", "splits.parquet", "splits.json"),
+    *("pixels/00000.npy", "pixels/rows.parquet", "pixels/manifest.json"),
+    *("backbone/fold-1/weights.safetensors", "backbone/fold-1/manifest.json", "backbone/fold-1/history.csv"),
+    *("features/fold-1.npy", "features/rows.parquet", "features/manifest.json"),
+    *("fits/smote-mlp/predictions.parquet", "fits/smote-mlp/head.joblib", "fits/smote-mlp/fit.json"),
+    *("metrics.json", "comparison.csv", "audit.json", "audit.html", "report.html"),
+)
 
 
 class Repository:
@@ -36,8 +44,8 @@ class Repository:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "XDG_CONFIG_HOME": str(folder / ".config"),
             "DVC_NO_ANALYTICS": "1",
-            "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b.c", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b.c",
-        }  # fmt: skip
+            **{f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+        }
 
     def __call__(self, *command: str, code: int = 0) -> str:
         done = subprocess.run(
@@ -93,12 +101,7 @@ def test_every_stage_runs_and_every_artifact_is_there(repository):
     fits = {f"fit@{arm}" for arm in ARMS}
     stages = {"index", "split", "pixels", "finetune", "embed", "evaluate", "audit", "report"}
     assert repository.first == stages | fits
-    for name in (
-        "index.parquet", "quarantine.csv", "splits.parquet", "splits.json", "pixels/00000.npy", "pixels/rows.parquet",
-        "pixels/manifest.json", "backbone/fold-1/weights.safetensors", "backbone/fold-1/history.csv", "features/fold-1.npy",
-        "features/rows.parquet", "features/manifest.json", "fits/smote-mlp/predictions.parquet", "fits/smote-mlp/fit.json",
-        "metrics.json", "comparison.csv", "audit.json", "audit.html", "report.html",
-    ):  # fmt: skip
+    for name in ARTIFACTS:
         assert (repository.folder / "artifacts" / name).stat().st_size > 0, name
 
 

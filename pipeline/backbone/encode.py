@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch import nn
 
 from pipeline.backbone import models
 from pipeline.backbone.train import device, to_input
 
 
 def encode(
-    model: nn.Module,
+    model: models.TimmModel,
     take: Callable[[np.ndarray], np.ndarray],
     rows: np.ndarray,
     batch_size: int,

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import timm
@@ -12,11 +13,12 @@ from torch import nn
 
 from pipeline.errors import PipelineError
 
+TimmModel = Any  # an nn.Module with timm's attributes, which the type of nn.Module does not know
 REMEDY = "give backbone.weights the path of a checkpoint file, or set backbone.weights: none"
 MOST_KEYS_LISTED = 3
 
 
-def create(name: str, weights: str, channels: int, classes: int, seed: int) -> nn.Module:
+def create(name: str, weights: str, channels: int, classes: int, seed: int) -> TimmModel:
     """A timm model with a fresh classifier.
 
     Args:
@@ -46,7 +48,7 @@ def create(name: str, weights: str, channels: int, classes: int, seed: int) -> n
     return model
 
 
-def _from_hub(name: str, channels: int, classes: int) -> nn.Module:
+def _from_hub(name: str, channels: int, classes: int) -> TimmModel:
     if not timm.models.is_model_pretrained(name):
         raise PipelineError("backbone.weights", f"timm has no pretrained weights for {name}", REMEDY)
     try:
@@ -59,7 +61,7 @@ def _from_hub(name: str, channels: int, classes: int) -> nn.Module:
         ) from error
 
 
-def _load_file(model: nn.Module, path: Path, channels: int) -> None:
+def _load_file(model: TimmModel, path: Path, channels: int) -> None:
     if not path.is_file():
         raise PipelineError("backbone.weights", f"{path} is no file", REMEDY)
     try:
@@ -90,43 +92,43 @@ def _names(entry: str | tuple[str, ...]) -> tuple[str, ...]:
     return (entry,) if isinstance(entry, str) else tuple(entry)
 
 
-def to_bytes(model: nn.Module) -> bytes:
+def to_bytes(model: TimmModel) -> bytes:
     """The state of a model in safetensors format."""
     return safetensors.torch.save({key: value.contiguous().cpu() for key, value in model.state_dict().items()})
 
 
-def from_bytes(name: str, channels: int, classes: int, weights: bytes) -> nn.Module:
+def from_bytes(name: str, channels: int, classes: int, weights: bytes) -> TimmModel:
     """The model whose state `to_bytes` gave."""
     model = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=classes)
     model.load_state_dict(safetensors.torch.load(weights))
     return model
 
 
-def normalisation(model: nn.Module, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+def normalisation(model: TimmModel, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation that the model expects of pictures in 0..1, each (channels, 1, 1) float32."""
     mean, std = (torch.tensor(model.pretrained_cfg[key]).reshape(-1, 1, 1) for key in ("mean", "std"))
     return (mean.mean(0, keepdim=True), std.mean(0, keepdim=True)) if channels == 1 else (mean, std)
 
 
-def pooled_features(model: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+def pooled_features(model: TimmModel, pictures: torch.Tensor) -> torch.Tensor:
     """Pooled features before the classifier, (B, D), of normalised pictures (B, C, H, W)."""
     return model.forward_head(model.forward_features(pictures), pre_logits=True)
 
 
-def _frozen(model: nn.Module) -> set[str]:
+def _frozen(model: TimmModel) -> set[str]:
     return set()
 
 
-def _last_block(model: nn.Module) -> set[str]:
+def _last_block(model: TimmModel) -> set[str]:
     groups = group_parameters(model, model.group_matcher(coarse=True))
     return {name for number in sorted(groups)[-2:] for name in groups[number]}
 
 
-def _full(model: nn.Module) -> set[str]:
+def _full(model: TimmModel) -> set[str]:
     return {name for name, _ in model.named_parameters()}
 
 
-def freeze(model: nn.Module, policy: str) -> tuple[int, int]:
+def freeze(model: TimmModel, policy: str) -> tuple[int, int]:
     """Leave only the parameters of the policy trainable; returns the counts (trainable, all)."""
     trainable = POLICIES[policy](model)
     for name, parameter in model.named_parameters():
@@ -135,7 +137,7 @@ def freeze(model: nn.Module, policy: str) -> tuple[int, int]:
     return sum(n for n, trained in counts if trained), sum(n for n, _ in counts)
 
 
-def train_mode(model: nn.Module) -> None:
+def train_mode(model: TimmModel) -> None:
     """Training mode, save that frozen normalisation layers keep their running statistics."""
     model.train()
     for module in model.modules():
@@ -146,7 +148,7 @@ def train_mode(model: nn.Module) -> None:
 
 # Names of the parameters that are trained. `last_block` is the last of timm's coarse groups (a stage of a CNN, a block
 # of a transformer) with the final norm and the classifier.
-POLICIES: dict[str, Callable[[nn.Module], set[str]]] = {
+POLICIES: dict[str, Callable[[TimmModel], set[str]]] = {
     "frozen": _frozen,
     "last_block": _last_block,
     "full": _full,

@@ -41,7 +41,7 @@ def to_input(pictures: np.ndarray, where: torch.device) -> torch.Tensor:
 
 
 def train(
-    model: nn.Module,
+    model: models.TimmModel,
     take: Take,
     labels: np.ndarray,
     train_rows: np.ndarray,
@@ -50,7 +50,7 @@ def train(
     recipe: Finetune,
     judge: Judge,
     watch: Callable[[range], Iterator[int]] = iter,
-) -> tuple[nn.Module, pd.DataFrame]:
+) -> tuple[models.TimmModel, pd.DataFrame]:
     """The model as it was after the epoch that validation rates best, and its history.
 
     AdamW with the one-cycle schedule (Smith & Topin 2018, arXiv 1708.07120), bfloat16 autocast where it is native.
@@ -102,7 +102,7 @@ def train(
     return model, frame.assign(chosen=frame["epoch"] == best_epoch)
 
 
-def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def _decay_groups(model: models.TimmModel, weight_decay: float) -> list[dict[str, Any]]:
     """No weight decay on biases and the scales of normalisation layers."""
     trained = [p for p in model.parameters() if p.requires_grad]
     return [
@@ -112,7 +112,7 @@ def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]
 
 
 def _train_epoch(
-    model: nn.Module,
+    model: models.TimmModel,
     take: Take,
     labels: np.ndarray,
     rows: np.ndarray,
@@ -143,7 +143,7 @@ def _train_epoch(
 
 
 def predict(
-    model: nn.Module, take: Take, labels: np.ndarray, rows: np.ndarray, batch_size: int
+    model: models.TimmModel, take: Take, labels: np.ndarray, rows: np.ndarray, batch_size: int
 ) -> tuple[float, np.ndarray]:
     """Mean cross-entropy and probabilities (n, K) float64 of the model's own classifier on `rows`."""
     where = next(model.parameters()).device
@@ -159,7 +159,7 @@ def predict(
 
 
 def _normalisation(
-    model: nn.Module, take: Take, rows: np.ndarray, where: torch.device
+    model: models.TimmModel, take: Take, rows: np.ndarray, where: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     channels = 1 if take(rows[:1]).ndim == 3 else 3
     mean, std = models.normalisation(model, channels)

@@ -38,11 +38,22 @@ def lightgbm(
     )
 
 
-def mlp(random_state: int, hidden: int, alpha: float, max_iter: int) -> Any:
-    """One hidden layer of rectified units, L2 penalty alpha, Adam (Kingma & Ba 2015, arXiv 1412.6980)."""
+def mlp(random_state: int, hidden: int, alpha: float, tol: float, max_iter: int) -> Any:
+    """One hidden layer of rectified units, L2 penalty alpha, Adam (Kingma & Ba 2015, arXiv 1412.6980).
+
+    Stops when five epochs did not lower the training loss by `tol`: no rows are held out, since the smallest class can
+    spare none.
+    """
     from sklearn.neural_network import MLPClassifier
 
-    return MLPClassifier(hidden_layer_sizes=(hidden,), alpha=alpha, max_iter=max_iter, random_state=random_state)
+    return MLPClassifier(
+        hidden_layer_sizes=(hidden,),
+        alpha=alpha,
+        tol=tol,
+        n_iter_no_change=5,
+        max_iter=max_iter,
+        random_state=random_state,
+    )
 
 
 HEADS: dict[str, Callable[..., Any]] = {"logistic": logistic, "lightgbm": lightgbm, "mlp": mlp}

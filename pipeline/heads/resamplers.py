@@ -6,6 +6,7 @@ a RandomState, not an integer, is passed on: with an integer, imbalanced-learn r
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -57,8 +58,8 @@ def borderline_smote(
     def added(label: int, size: int) -> tuple[np.ndarray, str]:
         k = min(k_neighbors, int((y == label).sum()) - 1)
         if k >= 1:
-            sampler = BorderlineSMOTE(
-                sampling_strategy={label: int((y == label).sum()) + size},
+            sampler: Any = BorderlineSMOTE(
+                sampling_strategy=_to(label, y, size),
                 k_neighbors=k,
                 m_neighbors=min(m_neighbors, len(y) - 1),
                 random_state=random_state,
@@ -93,8 +94,13 @@ def _smote_class(
     if len(own) == 1:
         return X[np.repeat(own, size)], "one row, random_over instead of smote"
     k = min(k_neighbors, len(own) - 1)
-    sampler = SMOTE(sampling_strategy={label: len(own) + size}, k_neighbors=k, random_state=random_state)
+    sampler: Any = SMOTE(sampling_strategy=_to(label, y, size), k_neighbors=k, random_state=random_state)
     return sampler.fit_resample(X, y)[0][len(X) :], _shrunk(k, k_neighbors)
+
+
+def _to(label: int, y: np.ndarray, size: int) -> Any:
+    """Only this class grows; imbalanced-learn's type knows the strategies that are words."""
+    return {label: int((y == label).sum()) + size}
 
 
 def _lacking(y: np.ndarray) -> dict[int, int]:

@@ -98,7 +98,9 @@ def _train(
         return metrics.selection_key(scores, params.evaluate.select), {
             **{f"val_{key}": scores[key] for key in ("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc")},
             **{f"predicted_{label}": int(n) for label, n in zip(classes, predicted, strict=True)},
-            "collapse": "; ".join(" ".join(str(flag[key]) for key in ("clause", "class") if key in flag) for flag in fired),
+            "collapse": "; ".join(
+                " ".join(str(flag[key]) for key in ("clause", "class") if key in flag) for flag in fired
+            ),
         }
 
     return train.train(

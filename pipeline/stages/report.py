@@ -69,4 +69,4 @@ def _table(path: Path, *words: str) -> pd.DataFrame:
     if not path.exists():
         raise PipelineError(path, "is missing", "run `dvc repro evaluate`")
     table = pd.read_csv(path, dtype="str", keep_default_na=False)
-    return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in words})
+    return table.assign(**{str(name): pd.to_numeric(table[name]) for name in table if name not in words})

@@ -11,6 +11,13 @@ from pipeline.heads.classifiers import HEADS
 from pipeline.heads.resamplers import RESAMPLERS
 
 VALUES = YAML(typ="safe").load(ROOT / "params.yaml")
+# The penalties of params.yaml suit features of a fine-tuned backbone; these suit a few well separated blobs.
+VALUES["heads"] |= {
+    "logistic": {"C": 1.0, "max_iter": 1000},
+    "lightgbm": VALUES["heads"]["lightgbm"]
+    | {"learning_rate": 0.2, "num_leaves": 15, "min_child_samples": 5, "colsample_bytree": 1.0},
+    "mlp": VALUES["heads"]["mlp"] | {"alpha": 0.01},
+}
 
 
 def resample(name, X, y, seed=0, **changed):
