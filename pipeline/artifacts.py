@@ -1,26 +1,18 @@
-"""Names, schemas, readers and atomic writers of everything that crosses a stage border.
+"""Names, schemas, readers and writers of everything that crosses a stage border.
 
 Paths are relative to the folder that holds params.yaml. A writer leaves the old artifact or the new one, never half
 of one; a reader distrusts the disk and names the command that rebuilds what it refuses.
 """
 
-import errno
-import hashlib
-import io
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline import provenance, storage
 from pipeline.errors import PipelineError
 
 ROOT = Path("artifacts")
@@ -99,12 +91,12 @@ FEATURE_ROWS = {"image_id": "str", "fingerprint": "str"}
 
 def save_index(index: pd.DataFrame) -> None:
     """Write index.parquet; the same rows give the same bytes."""
-    _save_parquet(INDEX, index, INDEX_COLUMNS)
+    storage.save_parquet(INDEX, index, INDEX_COLUMNS)
 
 
 def load_index() -> pd.DataFrame:
     """The index, one row per usable image, in the order of image_id."""
-    return _load_parquet(INDEX, INDEX_COLUMNS, "index")
+    return storage.load_parquet(INDEX, INDEX_COLUMNS, "index")
 
 
 def classes(index: pd.DataFrame, given: Sequence[str] | None) -> list[str]:
@@ -114,13 +106,13 @@ def classes(index: pd.DataFrame, given: Sequence[str] | None) -> list[str]:
 
 def save_scan(scan: pd.DataFrame) -> None:
     """Write the memo of the scan; ids in it are keyed hashes."""
-    _save_parquet(SCAN, scan, SCAN_COLUMNS)
+    storage.save_parquet(SCAN, scan, SCAN_COLUMNS)
 
 
 def load_scan() -> pd.DataFrame:
     """The memo of the last scan; empty where there is none that can be read, since a scan makes it anew."""
     try:
-        return _load_parquet(SCAN, SCAN_COLUMNS, "index")
+        return storage.load_parquet(SCAN, SCAN_COLUMNS, "index")
     except PipelineError:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in SCAN_COLUMNS.items()})
 
@@ -128,8 +120,8 @@ def load_scan() -> pd.DataFrame:
 def save_quarantine(stage: str, rows: Sequence[Mapping[str, str]]) -> None:
     """Set a stage's part of quarantine.csv; `rows` have path, reason and remedy. The other parts stay."""
     part = pd.DataFrame([{**row, "stage": stage} for row in rows], columns=list(QUARANTINE_COLUMNS), dtype="str")
-    _save_csv(QUARANTINE_PARTS / f"{stage}.csv", part.sort_values("path", kind="stable"))
-    _save_csv(QUARANTINE, load_quarantine())
+    storage.save_csv(QUARANTINE_PARTS / f"{stage}.csv", part.sort_values("path", kind="stable"))
+    storage.save_csv(QUARANTINE, load_quarantine())
 
 
 def load_quarantine() -> pd.DataFrame:
@@ -140,29 +132,13 @@ def load_quarantine() -> pd.DataFrame:
 
 def save_splits(splits: pd.DataFrame, summary: Mapping[str, Any]) -> None:
     """Write splits.parquet (image_id, fold, role) and splits.json."""
-    _save_parquet(SPLITS, splits, SPLITS_COLUMNS)
-    save_json(SPLITS_SUMMARY, summary)
+    storage.save_parquet(SPLITS, splits, SPLITS_COLUMNS)
+    storage.save_json(SPLITS_SUMMARY, summary)
 
 
 def load_splits() -> pd.DataFrame:
     """Role of every image in every fold."""
-    return _load_parquet(SPLITS, SPLITS_COLUMNS, "split")
-
-
-def save_json(path: Path, value: object) -> None:
-    """Write JSON with sorted floats as they are; NaN becomes null, since JSON has none."""
-    text = json.dumps(_without_nan(value), indent=1, default=_plain, allow_nan=False)
-    write_atomic(path, (text + "\n").encode())
-
-
-def load_json(path: Path, stage: str) -> Any:
-    """Read JSON that `stage` wrote."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise _missing(path, stage) from None
-    except ValueError as error:
-        raise PipelineError(path, f"is not valid JSON ({error})", _rebuild(path, stage)) from None
+    return storage.load_parquet(SPLITS, SPLITS_COLUMNS, "split")
 
 
 # Pictures
@@ -215,17 +191,17 @@ def save_pixels(
         made_by: provenance.
         refused: what could not be rendered, kept so that it is not tried again.
     """
-    _save_parquet(PIXELS / "rows.parquet", rows, PIXEL_ROWS)
+    storage.save_parquet(PIXELS / "rows.parquet", rows, PIXEL_ROWS)
     manifest = {
         "stage": "pixels",
         "made_by": made_by,
         "shape": [len(rows), *shape],
         "dtype": "uint8",
         "row_count": len(rows),
-        "files": {**files, "rows.parquet": checksum(PIXELS / "rows.parquet")},
+        "files": {**files, "rows.parquet": provenance.checksum(PIXELS / "rows.parquet")},
         "refused": refused,
     }
-    save_json(PIXELS / "manifest.json", manifest)
+    storage.save_json(PIXELS / "manifest.json", manifest)
     for pattern in ("[0-9]*", ".[0-9]*"):
         for file in PIXELS.glob(pattern):
             if file.name not in files:
@@ -234,10 +210,10 @@ def save_pixels(
 
 def load_pixels() -> Pictures:
     """The picture store; refused when a shard is not what the manifest says."""
-    manifest = load_json(PIXELS / "manifest.json", "pixels")
+    manifest = storage.load_json(PIXELS / "manifest.json", "pixels")
     for name, checksum in manifest["files"].items():
-        _verify(PIXELS / name, checksum, "pixels")
-    rows = _load_parquet(PIXELS / "rows.parquet", PIXEL_ROWS, "pixels")
+        storage.verify(PIXELS / name, checksum, "pixels")
+    rows = storage.load_parquet(PIXELS / "rows.parquet", PIXEL_ROWS, "pixels")
     shards = {
         int(name[:5]): np.load(PIXELS / name, mmap_mode="r") for name in manifest["files"] if name.endswith(".npy")
     }
@@ -254,22 +230,30 @@ def backbone_name(fold: int | None) -> str:
 
 def save_backbone(name: str, weights: bytes, history: pd.DataFrame, made_by: Mapping[str, Any]) -> None:
     """Write weights.safetensors, history.csv and manifest.json of one backbone."""
-    with folder_atomic(BACKBONE / name) as folder:
+    with storage.folder_atomic(BACKBONE / name) as folder:
         (folder / "weights.safetensors").write_bytes(weights)
         history.to_csv(folder / "history.csv", index=False)
-        _write_manifest(folder, {"made_by": made_by})
+        storage.write_manifest(folder, {"made_by": made_by})
 
 
 def load_backbone(name: str) -> dict[str, Any]:
     """Manifest of a backbone whose files are what it says."""
-    return _load_manifest(BACKBONE / name, "finetune")
+    return storage.load_manifest(BACKBONE / name, "finetune")
+
+
+def has_backbone(name: str, made_by: Mapping[str, Any]) -> bool:
+    """Whether an undamaged backbone with this provenance is there."""
+    try:
+        return load_backbone(name)["made_by"] == made_by
+    except PipelineError:
+        return False
 
 
 def backbone_names() -> list[str]:
     """The backbones on disk: `shared`, or one per fold."""
     names = sorted(path.parent.name for path in BACKBONE.glob("*/manifest.json"))
     if not names:
-        raise _missing(BACKBONE, "finetune")
+        raise storage.missing(BACKBONE, "finetune")
     return names
 
 
@@ -305,25 +289,25 @@ def save_features(
     values: Mapping[str, np.ndarray], rows: pd.DataFrame, made_by: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Write one .npy per name, rows.parquet and manifest.json; `made_by` is per name."""
-    with folder_atomic(FEATURES) as folder:
+    with storage.folder_atomic(FEATURES) as folder:
         for name, array in values.items():
             np.save(folder / f"{name}.npy", array)
-        _save_parquet(folder / "rows.parquet", rows, FEATURE_ROWS)
+        storage.save_parquet(folder / "rows.parquet", rows, FEATURE_ROWS)
         shapes = {name: {"shape": array.shape, "dtype": str(array.dtype)} for name, array in values.items()}
-        _write_manifest(folder, {"row_count": len(rows), "arrays": shapes, "made_by": made_by})
+        storage.write_manifest(folder, {"row_count": len(rows), "arrays": shapes, "made_by": made_by})
 
 
 def load_features() -> Features:
     """Cached features; refused when a file is not what the manifest says."""
-    manifest = _load_manifest(FEATURES, "embed")
-    rows = _load_parquet(FEATURES / "rows.parquet", FEATURE_ROWS, "embed")
+    manifest = storage.load_manifest(FEATURES, "embed")
+    rows = storage.load_parquet(FEATURES / "rows.parquet", FEATURE_ROWS, "embed")
     values = {name: np.load(FEATURES / f"{name}.npy", mmap_mode="r") for name in manifest["arrays"]}
     for name, array in values.items():
         if array.shape != tuple(manifest["arrays"][name]["shape"]) or len(array) != len(rows):
             raise PipelineError(
                 FEATURES / f"{name}.npy",
                 f"has shape {array.shape}, but rows.parquet has {len(rows)} rows",
-                _rebuild(FEATURES, "embed"),
+                storage.rebuild(FEATURES, "embed"),
             )
     return Features(values, rows, manifest)
 
@@ -343,201 +327,18 @@ def save_fit(arm: str, predictions: pd.DataFrame, fitted: Sequence[object], repo
     """Write predictions.parquet, head.joblib (one fitted object per fold) and fit.json of an arm."""
     import joblib
 
-    with folder_atomic(FITS / arm) as folder:
+    with storage.folder_atomic(FITS / arm) as folder:
         predictions.to_parquet(folder / "predictions.parquet", index=False)
         joblib.dump(list(fitted), folder / "head.joblib")
-        save_json(folder / "fit.json", report)
+        storage.save_json(folder / "fit.json", report)
 
 
 def load_fit(arm: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """An arm's predictions (image_id, fold, role, label, p_<class>…) and its fit.json."""
     path = FITS / arm / "predictions.parquet"
     if not path.exists():
-        raise _missing(path, f"fit@{arm}")
-    return pd.read_parquet(path), load_json(FITS / arm / "fit.json", f"fit@{arm}")
-
-
-# Provenance
-
-
-def provenance(
-    stage: str,
-    params: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    packages: Sequence[str],
-    code: Path | Sequence[Path],
-) -> dict[str, Any]:
-    """What makes an artifact what it is; equal provenance means equal content.
-
-    Args:
-        stage: name of the stage.
-        params: the resolved params that shape the content.
-        inputs: checksum by name of what was read.
-        packages: distributions whose version may change the content.
-        code: folder of the room, or the sources of it that may change the content.
-    """
-    sources = hashlib.sha256()
-    for source in sorted(code.glob("*.py") if isinstance(code, Path) else code):
-        sources.update(source.name.encode() + source.read_bytes())
-    versions = {name: metadata.version(name) for name in packages}
-    made = {
-        "stage": stage,
-        "params": params,
-        "inputs": inputs,
-        "packages": versions,
-        "code": sources.hexdigest()[:16],
-    }
-    return json.loads(json.dumps(made, default=_plain))
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def checksum_of(table: pd.DataFrame) -> str:
-    """SHA-256 of the values of a table, hexadecimal."""
-    return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()
-
-
-def checksum_of_json(value: object) -> str:
-    """SHA-256 of a value's JSON, hexadecimal."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=_plain).encode()).hexdigest()
-
-
-def is_current(folder: Path, made_by: Mapping[str, Any]) -> bool:
-    """Whether an undamaged artifact with this provenance lies there."""
-    try:
-        return _load_manifest(folder, "")["made_by"] == made_by
-    except PipelineError:
-        return False
-
-
-# Files
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write aside, fsync, rename.
-
-    Raises:
-        PipelineError: the disk is full or the folder can't be written.
-    """
-    with file_atomic(path) as file:
-        file.write(content)
-
-
-@contextmanager
-def file_atomic(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of `path` when the block ends well.
-
-    Raises:
-        PipelineError: the disk is full or the folder can't be written.
-    """
-    with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(aside, 0o644)
-            os.replace(aside, path)
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
-def folder_atomic(path: Path) -> Iterator[Path]:
-    """A folder to write to that takes the place of `path` when the block ends well."""
-    with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        old = aside.with_name(aside.name + ".old")
-        try:
-            yield aside
-            for file in filter(Path.is_file, aside.iterdir()):
-                with file.open("rb") as opened:
-                    os.fsync(opened.fileno())
-            os.chmod(aside, 0o755)
-            if path.exists():
-                os.rename(path, old)
-            os.rename(aside, path)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise PipelineError(
-                path,
-                "no space left on the disk",
-                "free some space, then run `dvc repro` again: finished work is kept",
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise PipelineError(
-                path,
-                f"cannot be written ({error.strerror})",
-                f"give yourself write permission on {path.parent}",
-            ) from error
-        raise
-
-
-def _save_parquet(path: Path, frame: pd.DataFrame, schema: Mapping[str, str]) -> None:
-    buffer = io.BytesIO()
-    frame[list(schema)].astype(dict(schema)).to_parquet(buffer, index=False)
-    write_atomic(path, buffer.getvalue())
-
-
-def _load_parquet(path: Path, schema: Mapping[str, str], stage: str) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise _missing(path, stage) from None
-    except Exception as error:  # pyarrow raises a class of its own for each kind of damage
-        raise PipelineError(path, f"is damaged ({error})", _rebuild(path, stage)) from error
-    absent = [name for name in schema if name not in frame]
-    if absent:
-        raise PipelineError(path, f"lacks the columns {', '.join(absent)}", _rebuild(path, stage))
-    return frame
-
-
-def _save_csv(path: Path, frame: pd.DataFrame) -> None:
-    write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
-
-
-def _write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
-    files = {file.name: checksum(file) for file in sorted(folder.iterdir())}
-    save_json(folder / "manifest.json", {**content, "files": files})
-
-
-def _load_manifest(folder: Path, stage: str) -> dict[str, Any]:
-    manifest = load_json(folder / "manifest.json", stage)
-    for name, expected in manifest["files"].items():
-        _verify(folder / name, expected, stage)
-    return manifest
-
-
-def _verify(path: Path, expected: str, stage: str) -> None:
-    if not path.exists():
-        raise _missing(path, stage)
-    if checksum(path) != expected:
-        raise PipelineError(path, "its content is not what manifest.json says", _rebuild(path, stage))
-
-
-def _missing(path: Path, stage: str) -> PipelineError:
-    return PipelineError(path, "is missing", f"run `dvc repro {stage}`")
-
-
-def _rebuild(path: Path, stage: str) -> str:
-    return f"delete {path} and run `dvc repro {stage}`"
+        raise storage.missing(path, f"fit@{arm}")
+    return pd.read_parquet(path), storage.load_json(FITS / arm / "fit.json", f"fit@{arm}")
 
 
 def _by_value(name: str) -> tuple[float, str]:
@@ -545,23 +346,3 @@ def _by_value(name: str) -> tuple[float, str]:
         return float(name), name
     except ValueError:
         return float("inf"), name
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return str(value)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return _without_nan(value.tolist())
-    if isinstance(value, float | np.floating) and not np.isfinite(value):
-        return None
-    return value

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import artifacts, engine
+from pipeline import engine, provenance, storage
 from pipeline.params import Params
 from pipeline.phantom import plan, study
 
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 def run(params: Params) -> None:
     """Write the phantom data set, unless the one on disk was made by the same params and code."""
     demo = params.demo
-    inputs = {"demo.py": artifacts.checksum(Path(__file__))}
+    inputs = {"demo.py": provenance.checksum(Path(__file__))}
     code = Path(study.__file__).parent
-    made_by = artifacts.provenance("demo", dataclasses.asdict(demo), inputs, PACKAGES, code)
+    made_by = provenance.of("demo", dataclasses.asdict(demo), inputs, PACKAGES, code)
     if _is_current(made_by):
         log.info("%s is up to date", FOLDER)
         return
@@ -38,7 +38,7 @@ def run(params: Params) -> None:
     commonest = max(demo.classes, key=lambda name: demo.classes[name])
     broken = plan.broken(demo.broken, demo.patients, commonest, tuple(study.FAULTS))
     write = partial(study.write, shape=(demo.rows, demo.columns), seed=demo.seed)
-    with artifacts.folder_atomic(FOLDER.absolute()) as folder:  # workers may stand elsewhere
+    with storage.folder_atomic(FOLDER.absolute()) as folder:  # workers may stand elsewhere
         images = folder / "images"
         images.mkdir()
         list(engine.map(partial(write, folder=images), people, params.engine.workers, "demo patients"))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import artifacts
+from pipeline import artifacts, provenance, storage
 from pipeline.errors import PipelineError
 
 
@@ -88,7 +88,7 @@ def test_equal_tables_give_equal_bytes():
     ],
 )
 def test_a_disk_that_refuses_leaves_the_old_artifact_and_no_debris(monkeypatch, code, message):
-    artifacts.write_atomic(artifacts.METRICS, b"old")
+    storage.write_atomic(artifacts.METRICS, b"old")
     save(1.0)
 
     def refuse(*_):
@@ -97,7 +97,7 @@ def test_a_disk_that_refuses_leaves_the_old_artifact_and_no_debris(monkeypatch, 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
         with pytest.raises(PipelineError, match=message):
-            artifacts.write_atomic(artifacts.METRICS, b"new")
+            storage.write_atomic(artifacts.METRICS, b"new")
         with pytest.raises(PipelineError, match=message):
             save(2.0)
     assert artifacts.METRICS.read_bytes() == b"old"
@@ -114,11 +114,28 @@ def test_an_interrupted_folder_leaves_the_old_one(monkeypatch):
     assert [path.name for path in artifacts.ROOT.iterdir()] == ["features"]
 
 
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(monkeypatch):
+    save(1.0)
+    rename = os.rename
+
+    def refuse_the_new(source, target):
+        if str(target) == str(artifacts.FEATURES) and not str(source).endswith(".old"):
+            raise OSError(errno.EACCES, "Permission denied")
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refuse_the_new)
+        with pytest.raises(PipelineError, match="cannot be written"):
+            save(2.0)
+    assert artifacts.load_features().of_fold(0)[0, 0] == 1.0
+    assert [path.name for path in artifacts.ROOT.iterdir()] == ["features"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_write_permission_is_named(tmp_path):
     artifacts.ROOT.mkdir(mode=0o500)
     with pytest.raises(PipelineError, match="give yourself write permission"):
-        artifacts.write_atomic(artifacts.METRICS, b"")
+        storage.write_atomic(artifacts.METRICS, b"")
 
 
 def test_each_stage_owns_its_part_of_the_quarantine():
@@ -142,8 +159,8 @@ def test_classes_are_sorted_by_value_where_they_are_numbers():
 
 
 def test_json_has_no_nan():
-    artifacts.save_json(artifacts.METRICS, {"a": float("nan"), "b": np.float32(0.5), "c": [np.int64(3)]})
-    assert artifacts.load_json(artifacts.METRICS, "evaluate") == {"a": None, "b": 0.5, "c": [3]}
+    storage.save_json(artifacts.METRICS, {"a": float("nan"), "b": np.float32(0.5), "c": [np.int64(3)]})
+    assert storage.load_json(artifacts.METRICS, "evaluate") == {"a": None, "b": 0.5, "c": [3]}
 
 
 def test_rows_of_pictures_meet_their_label_and_role():
@@ -161,7 +178,7 @@ def test_provenance_changes_with_the_code_and_the_params(tmp_path):
     (tmp_path / "room.py").write_text("a = 1")
 
     def made(params):
-        return artifacts.provenance("embed", params, {}, ["numpy"], tmp_path)
+        return provenance.of("embed", params, {}, ["numpy"], tmp_path)
 
     first, other = made({"size": 64}), made({"size": 96})
     assert first["packages"]["numpy"] == np.__version__
@@ -179,5 +196,5 @@ def test_a_temporary_file_lies_beside_its_target(monkeypatch):
         return original(**options)
 
     monkeypatch.setattr(tempfile, "mkstemp", spy)
-    artifacts.write_atomic(artifacts.METRICS, b"")
+    storage.write_atomic(artifacts.METRICS, b"")
     assert seen == [artifacts.ROOT]

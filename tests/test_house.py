@@ -7,7 +7,14 @@ from pathlib import Path
 import imports
 import pytest
 
-FOUNDATION = {"errors": set(), "params": {"errors"}, "engine": set(), "artifacts": {"errors", "params"}}
+FOUNDATION = {
+    "errors": set(),
+    "params": {"errors"},
+    "provenance": {"errors"},
+    "storage": {"errors", "provenance"},
+    "engine": set(),
+    "artifacts": {"errors", "params", "provenance", "storage"},
+}
 ROOMS = {"imaging", "backbone", "features", "heads", "judge", "report", "splitting", "phantom"}
 LENT = {("heads", "features.neighbours"), ("judge", "features.neighbours")}
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts
+from pipeline import artifacts, provenance, storage
 from pipeline.errors import PipelineError
 from pipeline.imaging import decode, files, render
 
@@ -149,7 +149,7 @@ def write(shard: Shard, folder: Path, root: Path, look: Look, made_by: Mapping[s
     pictures = _Pictures(folder, root, look)
     rows: list[Item] = []
     refused: list[Refusal] = []
-    with artifacts.file_atomic(path) as file:
+    with storage.file_atomic(path) as file:
         _write_header(file, len(shard.items), look.shape)
         for item in shard.items:
             picture = pictures.get(item)
@@ -161,14 +161,14 @@ def write(shard: Shard, folder: Path, root: Path, look: Look, made_by: Mapping[s
         file.seek(0)
         _write_header(file, len(rows), look.shape)
     images = [dataclasses.replace(item, shard=shard.number, row=row) for row, item in enumerate(rows)]
-    held = Held(_rows(images), {shard.number: artifacts.checksum(path)} if images else {}, refused)
+    held = Held(_rows(images), {shard.number: provenance.checksum(path)} if images else {}, refused)
     companion = {
         "made_by": _digest(made_by),
         "images": [[item.image_id, item.fingerprint] for item in images],
         "checksum": held.checksums.get(shard.number),
         "refused": [dataclasses.asdict(row) for row in refused if row.lasting],
     }
-    artifacts.save_json(path.with_suffix(".json"), companion)
+    storage.save_json(path.with_suffix(".json"), companion)
     return held
 
 
@@ -234,7 +234,7 @@ def _read_companion(path: Path, digest: str) -> Held:
     if content["made_by"] != digest:
         return Held()
     refused = [Refusal(**row) for row in content["refused"]]
-    if not content["images"] or not shard.exists() or artifacts.checksum(shard) != content["checksum"]:
+    if not content["images"] or not shard.exists() or provenance.checksum(shard) != content["checksum"]:
         return Held(refused=refused)
     rows = [
         Item(image_id, fingerprint, "", number, row) for row, (image_id, fingerprint) in enumerate(content["images"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import artifacts
+from pipeline import artifacts, provenance, storage
 from pipeline.errors import PipelineError
 from pipeline.features import checks
 from pipeline.params import Params
@@ -24,8 +24,8 @@ def run(params: Params) -> None:
     """
     found = checks.run(_evidence(), dataclasses.asdict(params.audit))
     content = {name: dataclasses.asdict(finding) for name, finding in found.items()}
-    artifacts.save_json(artifacts.AUDIT, {"checks": content})
-    artifacts.write_atomic(artifacts.AUDIT_PAGE, audit_page.render(content, params.report.title).encode())
+    storage.save_json(artifacts.AUDIT, {"checks": content})
+    storage.write_atomic(artifacts.AUDIT_PAGE, audit_page.render(content, params.report.title).encode())
     verdicts = [finding.verdict for finding in found.values()]
     log.info("audit: %s", ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)))
     failed = {name: finding.finding for name, finding in found.items() if finding.verdict == "invalid"}
@@ -58,7 +58,7 @@ def _evidence() -> checks.Evidence:
             name: {
                 "backbone": manifest["files"]["weights.safetensors"],
                 "pixels": pictures.manifest["files"]["rows.parquet"],
-                "render": artifacts.checksum_of_json(pictures.manifest["made_by"]),
+                "render": provenance.checksum_of_json(pictures.manifest["made_by"]),
             }
             for name, manifest in backbones.items()
         },

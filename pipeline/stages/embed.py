@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, backbone, engine
+from pipeline import artifacts, backbone, engine, provenance
 from pipeline.backbone import encode, models
 from pipeline.errors import PipelineError
 from pipeline.features import cache
@@ -40,11 +40,11 @@ def run(params: Params) -> None:
 def _made_by(manifest: dict[str, Any], pictures: artifacts.Pictures) -> dict[str, Any]:
     inputs = {
         "backbone": manifest["files"]["weights.safetensors"],
-        "render": artifacts.checksum_of_json(pictures.manifest["made_by"]),
+        "render": provenance.checksum_of_json(pictures.manifest["made_by"]),
         "pixels": pictures.manifest["files"]["rows.parquet"],
     }
     section = {"model": manifest["made_by"]["params"]["model"], "pooling": "pre-logits", "dtype": "float32"}
-    return artifacts.provenance("embed", section, inputs, PACKAGES, Path(backbone.__file__).parent)
+    return provenance.of("embed", section, inputs, PACKAGES, Path(backbone.__file__).parent)
 
 
 def _encode(

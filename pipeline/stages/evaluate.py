@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts, engine
+from pipeline import artifacts, engine, storage
 from pipeline.errors import PipelineError
 from pipeline.judge import collapse, comparison, curves, intervals
 from pipeline.judge.arms import Judged, Rows, judge
@@ -38,7 +38,7 @@ def run(params: Params) -> None:
     save_arms(judged, ranked, how.select, {arm: fit_seconds(report) for arm, (_, report) in fits.items()})
     save_classes(judged, tested, classes)
     flags = {arm: collapse.flags(of.labels, of.probabilities, classes, how.kappa) for arm, of in tested.items()}
-    artifacts.save_json(artifacts.EVALUATION / "collapse.json", flags)
+    storage.save_json(artifacts.EVALUATION / "collapse.json", flags)
     save_selected(tested[ranked[0]], shared.loc[shared["role"] == "test", "image_id"], classes)
     log.info("evaluate: %d arms; selected on validation: %s", len(ranked), ranked[0])
 
@@ -114,7 +114,7 @@ def save_verdict(
     """Write metrics.json, and comparison.csv against the selected arm and, where it is there, the baseline."""
     selected = ranked[0]
     content = {"selected": selected, "arms": {arm: one.figures for arm, one in judged.items()}}
-    artifacts.save_json(artifacts.METRICS, content)
+    storage.save_json(artifacts.METRICS, content)
     pairs = [(arm, selected) for arm in ranked] + [(arm, baselines[arm]) for arm in ranked]
     table = comparison.compare(
         {arm: one.figures["test"] for arm, one in judged.items()},
@@ -148,7 +148,7 @@ def save_classes(judged: Mapping[str, Judged], tested: Mapping[str, Predictions]
     tables = [pd.DataFrame({"arm": arm, "class": classes, **one.classwise}) for arm, one in judged.items()]
     _save_table(artifacts.EVALUATION / "per_class.csv", pd.concat(tables))
     counts = {arm: _confusion(of).tolist() for arm, of in tested.items()}
-    artifacts.save_json(artifacts.EVALUATION / "confusion.json", {**counts, "classes": list(classes)})
+    storage.save_json(artifacts.EVALUATION / "confusion.json", {**counts, "classes": list(classes)})
 
 
 def _confusion(of: Predictions) -> np.ndarray:
@@ -172,4 +172,4 @@ def _curves(points: Sequence[np.ndarray], classes: Sequence[str], columns: list[
 
 
 def _save_table(path: Path, table: pd.DataFrame) -> None:
-    artifacts.write_atomic(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6g").encode())
+    storage.write_atomic(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6g").encode())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts, backbone, engine
+from pipeline import artifacts, backbone, engine, provenance
 from pipeline.backbone import models, train
 from pipeline.errors import PipelineError
 from pipeline.judge import collapse, metrics
@@ -29,7 +29,7 @@ def run(params: Params) -> None:
     for fold in folds:
         names.append(artifacts.backbone_name(fold))
         made_by = _made_by(params, pictures, classes, None if fold is None else splits[splits["fold"] == fold], index)
-        if artifacts.is_current(artifacts.BACKBONE / names[-1], made_by):
+        if artifacts.has_backbone(names[-1], made_by):
             log.info("%s: nothing changed, kept", names[-1])
             continue
         model = models.create(
@@ -57,21 +57,21 @@ def _made_by(
     index: pd.DataFrame,
 ) -> dict[str, Any]:
     weights = Path(params.backbone.weights)
-    inputs = {"weights": artifacts.checksum(weights)} if weights.is_file() else {}
+    inputs = {"weights": provenance.checksum(weights)} if weights.is_file() else {}
     shape = {"channels": pictures.channels, "classes": classes, "size": pictures.manifest["shape"][1]}
     section: dict[str, Any] = {**dataclasses.asdict(params.backbone), **shape, "seed": params.finetune.seed}
     if split is not None:
         labelled = split.merge(index[["image_id", "label"]], on="image_id").sort_values("image_id")
         inputs |= {
             "pixels": pictures.manifest["files"]["rows.parquet"],
-            "render": artifacts.checksum_of_json(pictures.manifest["made_by"]),
-            "split": artifacts.checksum_of(labelled[["image_id", "role", "label"]]),
+            "render": provenance.checksum_of_json(pictures.manifest["made_by"]),
+            "split": provenance.checksum_of(labelled[["image_id", "role", "label"]]),
         }
         section |= dataclasses.asdict(params.finetune) | {
             "key": params.evaluate.select,
             "kappa": params.evaluate.kappa,
         }
-    return artifacts.provenance("finetune", section, inputs, PACKAGES, Path(backbone.__file__).parent)
+    return provenance.of("finetune", section, inputs, PACKAGES, Path(backbone.__file__).parent)
 
 
 def _train(

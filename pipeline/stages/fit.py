@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts, engine, heads
+from pipeline import artifacts, engine, heads, provenance
 from pipeline.errors import PipelineError
 from pipeline.heads import arms
 from pipeline.params import Params
@@ -45,7 +45,7 @@ def run(params: Params, arm: str) -> None:
         "classes": classes,
         "folds": [_describe(fold, one, classes) for fold, one in zip(folds, fitted, strict=True)],
         "warnings": said,
-        "made_by": artifacts.provenance(
+        "made_by": provenance.of(
             "fit",
             {"resampler": params.resamplers[resampler], "head": params.heads[head], "seed": params.fit.seed},
             {f"{name}.npy": features.manifest["files"][f"{name}.npy"] for name in features.values},

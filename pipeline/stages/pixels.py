@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import artifacts, engine
+from pipeline import artifacts, engine, provenance
 from pipeline.errors import PipelineError
 from pipeline.imaging import decode, files, pixelstore, render
 from pipeline.imaging.pixelstore import Held, Look
@@ -24,7 +24,7 @@ def run(params: Params) -> None:
     index = artifacts.load_index()
     channels = 1 if index["photometric"].str.startswith("MONOCHROME").all() else 3
     look = Look(params.render.size, params.render.fit, params.render.window, channels)
-    made_by = artifacts.provenance("pixels", vars(look), {}, PACKAGES, SOURCES)
+    made_by = provenance.of("pixels", vars(look), {}, PACKAGES, SOURCES)
     kept, parts = pixelstore.plan(index, pixelstore.load_held(made_by), params.pixels.shard)
     new = sum(item.shard < 0 for items in parts for item in items)
     folder, root = artifacts.PIXELS.absolute(), Path(params.data.images).absolute()

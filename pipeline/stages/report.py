@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import artifacts
+from pipeline import artifacts, storage
 from pipeline.errors import PipelineError
 from pipeline.params import Params
 from pipeline.report import page, words
@@ -24,7 +24,7 @@ def run(params: Params) -> None:
         kappa=params.evaluate.kappa,
         confidence=params.evaluate.confidence,
     )
-    artifacts.write_atomic(artifacts.REPORT, html.encode())
+    storage.write_atomic(artifacts.REPORT, html.encode())
     selected = results.metrics["selected"]
     log.info(
         "selected on validation: %s, test macro-F1 %s\nReport: %s\nAll arms: python -m pipeline results",
@@ -36,25 +36,25 @@ def run(params: Params) -> None:
 
 def load_results() -> page.Results:
     """What the page is made of, read from the artifacts of every stage before it."""
-    metrics = artifacts.load_json(artifacts.METRICS, "evaluate")
+    metrics = storage.load_json(artifacts.METRICS, "evaluate")
     evaluation, backbones = artifacts.EVALUATION, artifacts.backbone_names()
     return page.Results(
         index=artifacts.load_index(),
-        split_summary=artifacts.load_json(artifacts.SPLITS_SUMMARY, "split"),
+        split_summary=storage.load_json(artifacts.SPLITS_SUMMARY, "split"),
         histories={name: artifacts.load_history(name) for name in backbones},
-        fits={arm: artifacts.load_json(artifacts.FITS / arm / "fit.json", f"fit@{arm}") for arm in metrics["arms"]},
+        fits={arm: storage.load_json(artifacts.FITS / arm / "fit.json", f"fit@{arm}") for arm in metrics["arms"]},
         metrics=metrics,
         comparison=_table(artifacts.COMPARISON, "arm", "reference", "metric", "verdict"),
         per_class=_table(evaluation / "per_class.csv", "arm", "class"),
         tested=_table(evaluation / "predictions.csv", "image_id", "actual", "predicted"),
-        confusion=artifacts.load_json(evaluation / "confusion.json", "evaluate"),
+        confusion=storage.load_json(evaluation / "confusion.json", "evaluate"),
         roc=_table(evaluation / "roc.csv", "class"),
         pr=_table(evaluation / "pr.csv", "class"),
-        collapse=artifacts.load_json(evaluation / "collapse.json", "evaluate"),
-        audit=artifacts.load_json(artifacts.AUDIT, "audit"),
+        collapse=storage.load_json(evaluation / "collapse.json", "evaluate"),
+        audit=storage.load_json(artifacts.AUDIT, "audit"),
         quarantine=artifacts.load_quarantine(),
         manifests=[
-            artifacts.load_json(folder / "manifest.json", stage)
+            storage.load_json(folder / "manifest.json", stage)
             for folder, stage in [
                 (artifacts.PIXELS, "pixels"),
                 *((artifacts.BACKBONE / name, "finetune") for name in backbones),

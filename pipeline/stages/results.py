@@ -5,7 +5,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import artifacts
+from pipeline import artifacts, storage
 from pipeline.errors import PipelineError
 from pipeline.params import Params
 
@@ -18,7 +18,7 @@ def run(params: Params) -> None:
     if not path.exists():
         raise PipelineError(path, "is missing", "run `dvc repro evaluate`")
     arms = pd.read_csv(path)
-    flags = artifacts.load_json(artifacts.EVALUATION / "collapse.json", "evaluate")
+    flags = storage.load_json(artifacts.EVALUATION / "collapse.json", "evaluate")
     kappa = "kappa" if params.evaluate.kappa == "none" else f"{params.evaluate.kappa} kappa"
     console = Console()
     if not console.is_terminal:

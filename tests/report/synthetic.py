@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts
+from pipeline import artifacts, storage
 
 FOUR = ("A", "B", "C", "D")
 NINE = tuple(f"{r}-{h}" for r in ("none", "smote", "borderline_smote") for h in ("logistic", "lightgbm", "mlp"))
@@ -42,11 +42,11 @@ def write(
             {"stage": "finetune", "params": {"lr": 0.003}, "packages": {"torch": "2.6.0"}},
         )
     for folder in (artifacts.PIXELS, artifacts.FEATURES):
-        artifacts.save_json(folder / "manifest.json", {"made_by": {"x": {"packages": {"numpy": "2.4.0"}}}})
+        storage.save_json(folder / "manifest.json", {"made_by": {"x": {"packages": {"numpy": "2.4.0"}}}})
     for arm in arms:
-        artifacts.save_json(artifacts.FITS / arm / "fit.json", _fit(arm, classes, folds))
+        storage.save_json(artifacts.FITS / arm / "fit.json", _fit(arm, classes, folds))
     _save_evaluation(index, classes, folds, arms, selected, collapse or {}, rng)
-    artifacts.save_json(artifacts.AUDIT, {"checks": _checks(verdicts or {})})
+    storage.save_json(artifacts.AUDIT, {"checks": _checks(verdicts or {})})
     rows = [
         {"path": f"p/{number}.dcm", "reason": "is truncated", "remedy": "export it again"} for number in range(5)
     ] + [{"path": "/hospital/Doe^Jane/images/x.dcm", "reason": "has no pixels", "remedy": "drop its row"}]
@@ -153,7 +153,7 @@ def _save_evaluation(
         }
         for arm, value in values.items()
     }
-    artifacts.save_json(artifacts.METRICS, {"selected": selected, "arms": described})
+    storage.save_json(artifacts.METRICS, {"selected": selected, "arms": described})
     compared = [
         {
             "arm": arm,
@@ -182,7 +182,7 @@ def _save_evaluation(
         folder / "predictions.csv", index=False
     )
     matrix = rng.integers(0, 12, (len(classes), len(classes))) + np.diag(40 * np.arange(1, len(classes) + 1))
-    artifacts.save_json(folder / "confusion.json", {**{arm: matrix.tolist() for arm in arms}, "classes": list(classes)})
+    storage.save_json(folder / "confusion.json", {**{arm: matrix.tolist() for arm in arms}, "classes": list(classes)})
     grid = np.linspace(0, 1, 400)
     powers = zip(classes, np.linspace(0.1, 0.6, len(classes)), strict=True)
     curves = pd.concat([pd.DataFrame({"class": name, "x": grid, "y": grid**power}) for name, power in powers])
@@ -190,7 +190,7 @@ def _save_evaluation(
     curves.assign(y=1 - 0.7 * curves["x"] * curves["y"]).rename(columns={"x": "recall", "y": "precision"}).to_csv(
         folder / "pr.csv", index=False
     )
-    artifacts.save_json(folder / "collapse.json", collapse)
+    storage.save_json(folder / "collapse.json", collapse)
 
 
 def _class_row(index: pd.DataFrame, arm: str, name: str, selected: bool) -> dict[str, object]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import artifacts, params
+from pipeline import artifacts, params, provenance, storage
 from pipeline.__main__ import main
 from pipeline.errors import PipelineError
 from pipeline.features.checks import CHECKS
@@ -48,9 +48,9 @@ def write_artifacts(roles=("train", "train", "val", "test"), change=lambda value
     ]
     artifacts.save_splits(pd.DataFrame(splits, columns=list(artifacts.SPLITS_COLUMNS)), {})
     rows = index.loc[:, ["image_id", "fingerprint"]].drop(ASIDE)
-    with artifacts.file_atomic(artifacts.PIXELS / "00000.npy") as file:
+    with storage.file_atomic(artifacts.PIXELS / "00000.npy") as file:
         np.save(file, np.zeros((len(rows), 16, 16), np.uint8))
-    shards = {"00000.npy": artifacts.checksum(artifacts.PIXELS / "00000.npy")}
+    shards = {"00000.npy": provenance.checksum(artifacts.PIXELS / "00000.npy")}
     artifacts.save_pixels(rows.assign(shard=0, row=range(len(rows))), (16, 16), shards, {"size": 16}, [])
     pictures = artifacts.load_pixels()
     values, made_by = {}, {}
@@ -60,7 +60,7 @@ def write_artifacts(roles=("train", "train", "val", "test"), change=lambda value
         inputs = {
             "backbone": artifacts.load_backbone(name)["files"]["weights.safetensors"],
             "pixels": pictures.manifest["files"]["rows.parquet"],
-            "render": artifacts.checksum_of_json(pictures.manifest["made_by"]),
+            "render": provenance.checksum_of_json(pictures.manifest["made_by"]),
         }
         made_by[name] = {"inputs": inputs}
     artifacts.save_features(values, rows, made_by)

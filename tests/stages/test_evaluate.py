@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import artifacts, params
+from pipeline import artifacts, params, storage
 from pipeline.errors import PipelineError
 from pipeline.judge import metrics
 from pipeline.params import Params
@@ -198,7 +198,7 @@ def test_a_missing_fit_names_the_stage_that_makes_it(given):
 def test_results_print_every_arm_unwrapped_with_its_intervals(given, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     evaluate.run(given)
-    artifacts.write_atomic(artifacts.REPORT, b"")
+    storage.write_atomic(artifacts.REPORT, b"")
     results.run(given)
     lines = capsys.readouterr().out.strip().splitlines()
     arms = [line for line in lines if "-logistic" in line]

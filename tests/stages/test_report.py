@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import artifacts, params
+from pipeline import artifacts, params, storage
 from pipeline.errors import PipelineError
 from pipeline.stages import report
 from tests.report import synthetic
@@ -174,11 +174,11 @@ def test_paths_in_the_quarantine_are_below_the_image_folder():
 
 def test_figures_that_are_not_defined_show_as_a_dash():
     synthetic.write(**SMALL)
-    metrics = artifacts.load_json(artifacts.METRICS, "evaluate")
+    metrics = storage.load_json(artifacts.METRICS, "evaluate")
     for key in ("auc", "auc_low", "auc_high", "kappa", "kappa_low", "kappa_high"):
         metrics["arms"]["smote-logistic"]["test"][key] = float("nan")
     metrics["arms"]["none-mlp"]["val"]["kappa"] = float("nan")
-    artifacts.save_json(artifacts.METRICS, metrics)
+    storage.save_json(artifacts.METRICS, metrics)
     per_class = pd.read_csv(artifacts.EVALUATION / "per_class.csv")
     per_class[["precision", "recall_low", "recall_high"]] = float("nan")
     per_class.to_csv(artifacts.EVALUATION / "per_class.csv", index=False)
