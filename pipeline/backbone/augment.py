@@ -40,4 +40,5 @@ def augment(
     moved = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     gain = torch.as_tensor(rng.uniform(1 - contrast, 1 + contrast, (n, 1, 1, 1)), dtype=torch.float32)
     lift = torch.as_tensor(rng.uniform(-contrast / 2, contrast / 2, (n, 1, 1, 1)), dtype=torch.float32)
-    return (moved * gain.to(moved.device) + lift.to(moved.device)).clamp(0, 1)
+    changed = (moved * gain.to(moved.device) + lift.to(moved.device)).clamp_(0, 1)
+    return changed.contiguous(memory_format=torch.channels_last)

@@ -75,7 +75,7 @@ def train(
     torch.manual_seed(recipe.seed)  # dropout and its kin
     rng = np.random.default_rng(recipe.seed)
     batches = -(-len(train_rows) // recipe.batch_size)
-    optimiser = torch.optim.AdamW(_decay_groups(model, recipe.weight_decay), lr=recipe.lr)
+    optimiser = torch.optim.AdamW(_decay_groups(model, recipe.weight_decay), lr=recipe.lr, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, total_steps=recipe.epochs * batches)
     best_key, best_state, history = None, copy.deepcopy(model.state_dict()), []
     for epoch in watch(range(1, recipe.epochs + 1)):
