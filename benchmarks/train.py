@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from pipeline import params, splitting
-from pipeline.backbone import models, train
+from pipeline.backbone import inputs, models, train
 from pipeline.judge import metrics
 
 MODEL, SEED = "resnet18", 0
@@ -77,7 +77,7 @@ def run(pictures, labels, rows, classes: int, epochs: int, plain: "Plain"):
         scores = metrics.score(truth, probabilities)
         return metrics.selection_key(scores, ["balanced_accuracy_adjusted", "kappa", "auc"]), scores
 
-    model = models.create(MODEL, "none", 3, classes, SEED)
+    model = models.create(MODEL, "none", 3, pictures.shape[1], classes, SEED)
     models.freeze(model, "full")
     model, history = train.train(
         model, pictures.__getitem__, labels, rows[0], rows[1], classes, recipe, judge, in_turns
@@ -91,8 +91,8 @@ class Plain:
     def __init__(self, pictures, labels, rows, classes: int, epochs: int) -> None:
         torch.manual_seed(SEED)
         self.pictures, self.labels, self.rows = torch.from_numpy(pictures).permute(0, 3, 1, 2), labels, rows
-        self.device = train.device()
-        self.bf16 = train.has_bf16(self.device)
+        self.device = inputs.device()
+        self.bf16 = inputs.has_bf16(self.device)
         self.model = timm.create_model(MODEL, num_classes=classes).to(self.device, memory_format=torch.channels_last)
         steps = -(-len(rows[0]) // 64)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=0.003, weight_decay=0.05)

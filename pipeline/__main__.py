@@ -7,6 +7,7 @@ import sys
 
 from pipeline import params
 from pipeline.errors import PipelineError
+from pipeline.heads import arms
 
 COMMANDS = {
     "demo": ("pipeline.demo", "write the phantom mammograms to data/demo"),
@@ -39,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     module = COMMANDS[chosen.pop("command")][0]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        importlib.import_module(module).run(params.load(), **chosen)
+        values = params.load()
+        arms.check(values.resamplers, values.heads, vars(values.grid))
+        importlib.import_module(module).run(values, **chosen)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@ Paths are relative to the folder that holds params.yaml. A writer leaves the old
 of one; a reader distrusts the disk and names the command that rebuilds what it refuses.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +168,11 @@ class Pictures:
         """1 for grey pictures, 3 for colour."""
         return 3 if len(self.manifest["shape"]) == 4 else 1
 
+    @property
+    def size(self) -> int:
+        """Height and width, pixels."""
+        return self.manifest["shape"][1]
+
     def take(self, positions: np.ndarray) -> np.ndarray:
         """Pictures at these positions of `rows`, (n, H, W) or (n, H, W, 3), uint8."""
         shard, row = self.rows["shard"].to_numpy()[positions], self.rows["row"].to_numpy()[positions]
@@ -282,7 +288,10 @@ class Features:
 
     def of_fold(self, fold: int) -> np.ndarray:
         """Features that the head of this fold may learn from, (N, D) float32."""
-        return self.values["shared"] if "shared" in self.values else self.values[f"fold-{fold}"]
+        name = "shared" if "shared" in self.values else f"fold-{fold}"
+        if name not in self.values:
+            raise storage.missing(FEATURES / f"{name}.npy", "embed")
+        return self.values[name]
 
 
 def save_features(
@@ -320,6 +329,12 @@ def join_rows(rows: pd.DataFrame, index: pd.DataFrame, split: pd.DataFrame, clas
     return joined
 
 
+def split_checksum(splits: pd.DataFrame, index: pd.DataFrame) -> str:
+    """Checksum of who is in which role with which label."""
+    labelled = splits.merge(index[["image_id", "label"]], on="image_id").sort_values(["fold", "image_id"])
+    return provenance.checksum_of(labelled[["image_id", "role", "label"]])
+
+
 # Fits
 
 
@@ -330,19 +345,21 @@ def save_fit(arm: str, predictions: pd.DataFrame, fitted: Sequence[object], repo
     with storage.folder_atomic(FITS / arm) as folder:
         predictions.to_parquet(folder / "predictions.parquet", index=False)
         joblib.dump(list(fitted), folder / "head.joblib")
-        storage.save_json(folder / "fit.json", report)
+        files = {name: provenance.checksum(folder / name) for name in ("predictions.parquet", "head.joblib")}
+        storage.save_json(folder / "fit.json", {**report, "files": files})
 
 
 def load_fit(arm: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """An arm's predictions (image_id, fold, role, label, p_<class>…) and its fit.json."""
-    path = FITS / arm / "predictions.parquet"
-    if not path.exists():
-        raise storage.missing(path, f"fit@{arm}")
-    return pd.read_parquet(path), storage.load_json(FITS / arm / "fit.json", f"fit@{arm}")
+    stage, folder = f"fit@{arm}", FITS / arm
+    report = storage.load_json(folder / "fit.json", stage)
+    storage.verify(folder / "predictions.parquet", report["files"]["predictions.parquet"], stage)
+    return pd.read_parquet(folder / "predictions.parquet"), report
 
 
 def _by_value(name: str) -> tuple[float, str]:
     try:
-        return float(name), name
+        value = float(name)
     except ValueError:
-        return float("inf"), name
+        value = math.inf
+    return (value if math.isfinite(value) else math.inf), name

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import engine, provenance, storage
+from pipeline import engine, phantom, provenance, storage
 from pipeline.params import Params
 from pipeline.phantom import plan, study
 
@@ -28,9 +28,7 @@ log = logging.getLogger(__name__)
 def run(params: Params) -> None:
     """Write the phantom data set, unless the one on disk was made by the same params and code."""
     demo = params.demo
-    inputs = {"demo.py": provenance.checksum(Path(__file__))}
-    code = Path(study.__file__).parent
-    made_by = provenance.of("demo", dataclasses.asdict(demo), inputs, PACKAGES, code)
+    made_by = provenance.of("demo", dataclasses.asdict(demo), {}, PACKAGES, provenance.sources(__file__, phantom))
     if _is_current(made_by):
         log.info("%s is up to date", FOLDER)
         return

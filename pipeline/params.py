@@ -65,6 +65,7 @@ class Demo(_Section):
 class Split(_Section):
     """Assignment of patients to roles."""
 
+    honour: bool
     folds: Count
     repeats: Count
     val: OpenShare

@@ -5,10 +5,19 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+
+def sources(*parts: ModuleType | str) -> list[Path]:
+    """Source files of rooms (packages), modules and paths."""
+    files = [Path(part if isinstance(part, str) else str(part.__file__)) for part in parts]
+    return sorted(
+        source for file in files for source in (file.parent.glob("*.py") if file.name == "__init__.py" else [file])
+    )
 
 
 def of(
@@ -16,7 +25,7 @@ def of(
     params: Mapping[str, Any],
     inputs: Mapping[str, str],
     packages: Sequence[str],
-    code: Path | Sequence[Path],
+    code: Sequence[Path],
 ) -> dict[str, Any]:
     """What makes an artifact what it is; equal provenance means equal content.
 
@@ -25,18 +34,18 @@ def of(
         params: the resolved params that shape the content.
         inputs: checksum by name of what was read.
         packages: distributions whose version may change the content.
-        code: folder of the room, or the sources of it that may change the content.
+        code: the sources that may change the content.
     """
-    sources = hashlib.sha256()
-    for source in sorted(code.glob("*.py") if isinstance(code, Path) else code):
-        sources.update(source.name.encode() + source.read_bytes())
+    digest = hashlib.sha256()
+    for source in code:
+        digest.update(source.name.encode() + source.read_bytes())
     versions = {name: metadata.version(name) for name in packages}
     made = {
         "stage": stage,
         "params": params,
         "inputs": inputs,
         "packages": versions,
-        "code": sources.hexdigest()[:16],
+        "code": digest.hexdigest()[:16],
     }
     return json.loads(json.dumps(made, default=plain))
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.artifacts import ROLES
 from pipeline.errors import PipelineError
 
 TRAIN, VAL, TEST = 0, 1, 2
-ROLES = ("train", "val", "test")
 MOST_PATIENTS_LISTED = 5
 # Swaps compare all pairs. With more groups than this, moves alone come as close.
 MOST_GROUPS_TO_SWAP = 2000
@@ -199,7 +199,7 @@ def split_as_given(index: pd.DataFrame, classes: Sequence[str], val: float, trie
     Raises:
         PipelineError: a row has no role, a patient is in two roles, or train or test is absent.
     """
-    remedy = "mend the split column, or set data.split: null to have patients split here"
+    remedy = "mend the split, or set split.honour: false to have patients split here"
     role_of = {name: number for number, name in enumerate(ROLES)}
     roles = index["split"].map(role_of)
     if roles.isna().any():

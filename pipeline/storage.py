@@ -55,6 +55,7 @@ def folder_atomic(path: Path) -> Iterator[Path]:
     """A folder to write to that takes the place of `path` when the block ends well."""
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _mend(path)
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         old = aside.with_name(aside.name + ".old")
         try:
@@ -67,6 +68,15 @@ def folder_atomic(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _mend(path: Path) -> None:
+    """Put back or delete what a killed run left beside `path`."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        if left.suffix == ".old" and not path.exists():
+            os.rename(left, path)
+        elif left.is_dir():
+            shutil.rmtree(left)
 
 
 def _take_place(aside: Path, path: Path, old: Path) -> None:

@@ -131,6 +131,22 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(monkeypatch):
     assert [path.name for path in artifacts.ROOT.iterdir()] == ["features"]
 
 
+def test_what_a_killed_run_left_is_put_back_or_deleted():
+    save(1.0)
+    os.rename(artifacts.FEATURES, artifacts.ROOT / ".features.abc.old")
+    (artifacts.ROOT / ".features.abc").mkdir()
+    with pytest.raises(KeyboardInterrupt), storage.folder_atomic(artifacts.FEATURES):
+        raise KeyboardInterrupt
+    assert artifacts.load_features().of_fold(0)[0, 0] == 1.0
+    assert [path.name for path in artifacts.ROOT.iterdir()] == ["features"]
+
+
+def test_a_fold_without_features_names_the_stage_to_run():
+    artifacts.save_features({"fold-0": np.zeros((3, 2), np.float32)}, features(), {"fold-0": {}})
+    with pytest.raises(PipelineError, match=r"fold-1.npy: is missing\n  Remedy: run `dvc repro embed`"):
+        artifacts.load_features().of_fold(1)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_write_permission_is_named(tmp_path):
     artifacts.ROOT.mkdir(mode=0o500)
@@ -153,8 +169,8 @@ def test_an_empty_quarantine_is_a_table_with_a_header():
 
 
 def test_classes_are_sorted_by_value_where_they_are_numbers():
-    index = pd.DataFrame({"label": ["10", "9", "1", "b", "a"]})
-    assert artifacts.classes(index, None) == ["1", "9", "10", "a", "b"]
+    index = pd.DataFrame({"label": ["10", "nan", "9", "1", "b", "a"]})
+    assert artifacts.classes(index, None) == ["1", "9", "10", "a", "b", "nan"]
     assert artifacts.classes(index, ["b", "a"]) == ["b", "a"]
 
 
@@ -178,7 +194,7 @@ def test_provenance_changes_with_the_code_and_the_params(tmp_path):
     (tmp_path / "room.py").write_text("a = 1")
 
     def made(params):
-        return provenance.of("embed", params, {}, ["numpy"], tmp_path)
+        return provenance.of("embed", params, {}, ["numpy"], [tmp_path / "room.py"])
 
     first, other = made({"size": 64}), made({"size": 96})
     assert first["packages"]["numpy"] == np.__version__

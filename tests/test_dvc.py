@@ -1,5 +1,6 @@
 """dvc.yaml against the code: a stage that does not depend on all of its code can be silently stale."""
 
+import re
 from pathlib import Path
 
 import imports
@@ -34,6 +35,40 @@ def test_every_artifact_that_a_stage_reads_is_written_by_another(stage):
     for dep in STAGES[stage]["deps"]:
         if dep.startswith("artifacts/"):
             assert any(f"{path}/".startswith(f"{dep}/") or dep.startswith(f"{path}/") for path in written), dep
+
+
+READERS = {
+    "load_index": "index.parquet",
+    "load_splits": "splits.parquet",
+    "load_pixels": "pixels",
+    "backbone_names": "backbone",
+    "load_features": "features",
+    "load_fit": "fits",
+    "load_quarantine": "quarantine",
+    "SPLITS_SUMMARY": "splits.json",
+    "METRICS": "metrics.json",
+    "COMPARISON": "comparison.csv",
+    "EVALUATION": "evaluation",
+    "AUDIT": "audit.json",
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_every_artifact_that_it_reads(stage):
+    source = (imports.ROOT / "pipeline" / "stages" / f"{stage}.py").read_text()
+    own = [path for out in [*STAGES[stage].get("outs", []), *STAGES[stage].get("metrics", [])] for path in _path(out)]
+    for reader, name in READERS.items():
+        path = f"artifacts/{name}"
+        if re.search(rf"artifacts\.{reader}\b", source) and path not in own:
+            assert any(dep.startswith(path) for dep in STAGES[stage]["deps"]), f"{stage} reads {path}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_every_param_that_it_reads(stage):
+    source = (imports.ROOT / "pipeline" / "stages" / f"{stage}.py").read_text()
+    listed = [key.split(".$")[0] for key in STAGES[stage]["params"]]
+    for used in set(re.findall(r"params\.((?!engine)[a-z]+(?:\.[a-z]+)?)", source)):
+        assert any(f"{used}.".startswith(f"{key}.") for key in listed), f"{stage} reads {used}"
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -36,7 +36,7 @@ def allowed(importer: str, imported: Path) -> bool:
         return target in {*FOUNDATION, "phantom"}
     if importer == "stages":
         return target in {*FOUNDATION, *ROOMS}
-    return importer == "__main__" and target in {"params", "errors"}
+    return importer == "__main__" and target in {"params", "errors", "heads"}
 
 
 @pytest.mark.parametrize("path", imports.modules(), ids=str)

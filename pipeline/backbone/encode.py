@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from pipeline.backbone import models
-from pipeline.backbone.train import device, to_input
+from pipeline.backbone import inputs, models
 
 
 def encode(
@@ -27,12 +26,11 @@ def encode(
         batch_size: pictures at a time.
         watch: wraps the range of batches, for a progress bar.
     """
-    where = device()
+    where = inputs.device()
     model.to(where, memory_format=torch.channels_last).eval()
     features = [torch.empty(0, model.head_hidden_size or model.num_features)]
     with torch.inference_mode():
         for start in watch(range(0, len(rows), batch_size)):
-            pictures = to_input(take(rows[start : start + batch_size]), where)
-            mean, std = models.normalisation(model, pictures.shape[1])
-            features.append(models.pooled_features(model, (pictures - mean.to(where)) / std.to(where)).float().cpu())
+            pictures = inputs.normalise(inputs.to_tensor(take(rows[start : start + batch_size]), where), model)
+            features.append(models.pooled_features(model, pictures).float().cpu())
     return torch.cat(features).numpy()

@@ -18,7 +18,7 @@ REMEDY = "give backbone.weights the path of a checkpoint file, or set backbone.w
 MOST_KEYS_LISTED = 3
 
 
-def create(name: str, weights: str, channels: int, classes: int, seed: int) -> TimmModel:
+def create(name: str, weights: str, channels: int, size: int, classes: int, seed: int) -> TimmModel:
     """A timm model with a fresh classifier.
 
     Args:
@@ -26,6 +26,7 @@ def create(name: str, weights: str, channels: int, classes: int, seed: int) -> T
         weights: `imagenet` (timm's default weights, from the hub or its local cache), `none` (random), or the path of
             a .safetensors, .pth or .bin checkpoint of the same model; the first convolution is adapted to `channels`.
         channels: of the pictures, 1 or 3.
+        size: height and width of the pictures in pixels.
         classes: outputs of the classifier.
         seed: of the random weights.
 
@@ -41,18 +42,33 @@ def create(name: str, weights: str, channels: int, classes: int, seed: int) -> T
         )
     torch.manual_seed(seed)
     if weights == "imagenet":
-        return _from_hub(name, channels, classes)
-    model = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=classes)
+        return _from_hub(name, channels, size, classes)
+    model = _build(name, False, channels, size, classes)
     if weights != "none":
         _load_file(model, Path(weights), channels)
     return model
 
 
-def _from_hub(name: str, channels: int, classes: int) -> TimmModel:
+def _build(name: str, pretrained: bool, channels: int, size: int, classes: int) -> TimmModel:
+    """Transformers and mixers are built for one size of picture; the others take any."""
+    cfg = timm.models.get_pretrained_cfg(name)
+    fixed: dict[str, Any] = {"img_size": size} if cfg and cfg.fixed_input_size else {}
+    try:
+        return timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=classes, **fixed)
+    except (AssertionError, ValueError) as error:
+        if not fixed:
+            raise
+        native = cfg.input_size[-1] if cfg else "its own"
+        raise PipelineError(
+            "backbone.model", f"{name} can't be built for pictures of {size} px ({error})", f"set render.size: {native}"
+        ) from error
+
+
+def _from_hub(name: str, channels: int, size: int, classes: int) -> TimmModel:
     if not timm.models.is_model_pretrained(name):
         raise PipelineError("backbone.weights", f"timm has no pretrained weights for {name}", REMEDY)
     try:
-        return timm.create_model(name, pretrained=True, in_chans=channels, num_classes=classes)
+        return _build(name, True, channels, size, classes)
     except OSError as error:  # huggingface_hub's offline and not-found errors, and those of its HTTP client
         raise PipelineError(
             "backbone.weights",
@@ -97,17 +113,11 @@ def to_bytes(model: TimmModel) -> bytes:
     return safetensors.torch.save({key: value.contiguous().cpu() for key, value in model.state_dict().items()})
 
 
-def from_bytes(name: str, channels: int, classes: int, weights: bytes) -> TimmModel:
+def from_bytes(name: str, channels: int, size: int, classes: int, weights: bytes) -> TimmModel:
     """The model whose state `to_bytes` gave."""
-    model = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=classes)
+    model = _build(name, False, channels, size, classes)
     model.load_state_dict(safetensors.torch.load(weights))
     return model
-
-
-def normalisation(model: TimmModel, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation that the model expects of pictures in 0..1, each (channels, 1, 1) float32."""
-    mean, std = (torch.tensor(model.pretrained_cfg[key]).reshape(-1, 1, 1) for key in ("mean", "std"))
-    return (mean.mean(0, keepdim=True), std.mean(0, keepdim=True)) if channels == 1 else (mean, std)
 
 
 def pooled_features(model: TimmModel, pictures: torch.Tensor) -> torch.Tensor:

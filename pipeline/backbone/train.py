@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from pipeline.backbone import models
+from pipeline.backbone import inputs, models
 from pipeline.backbone.augment import augment
 from pipeline.backbone.losses import LOSSES
 from pipeline.backbone.sampling import SAMPLERS
@@ -19,25 +19,6 @@ from pipeline.params import Finetune
 
 Take = Callable[[np.ndarray], np.ndarray]
 Judge = Callable[[np.ndarray, np.ndarray], tuple[tuple[float, ...], dict[str, Any]]]
-
-
-def device() -> torch.device:
-    """The GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def has_bf16(where: torch.device) -> bool:
-    """Whether bfloat16 arithmetic is native there; emulated, it is slower than float32."""
-    if where.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def to_input(pictures: np.ndarray, where: torch.device) -> torch.Tensor:
-    """Pictures (B, H, W) or (B, H, W, 3) uint8 → (B, C, H, W) float32 in 0..1, channels last in memory."""
-    tensor = torch.from_numpy(pictures).to(where)
-    tensor = tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2)
-    return tensor.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
 def train(
@@ -70,7 +51,7 @@ def train(
     Raises:
         PipelineError: the loss is not finite.
     """
-    where = device()
+    where = inputs.device()
     model.to(where, memory_format=torch.channels_last)
     torch.manual_seed(recipe.seed)  # dropout and its kin
     rng = np.random.default_rng(recipe.seed)
@@ -123,16 +104,15 @@ def _train_epoch(
     rng: np.random.Generator,
 ) -> float:
     where = next(model.parameters()).device
-    channels_mean, channels_std = _normalisation(model, take, rows, where)
     counts = torch.from_numpy(np.bincount(labels[rows], minlength=classes)).float().to(where)
     order = rows[SAMPLERS[recipe.sampler](labels[rows], rng)]
     models.train_mode(model)
     losses = []
     for batch in np.array_split(order, -(-len(order) // recipe.batch_size)):
-        pictures = augment(to_input(take(batch), where), rng, **vars(recipe.augment))
+        pictures = augment(inputs.to_tensor(take(batch), where), rng, **vars(recipe.augment))
         target = torch.from_numpy(labels[batch]).long().to(where)
-        with torch.autocast(where.type, torch.bfloat16, enabled=has_bf16(where)):
-            logits = model((pictures - channels_mean) / channels_std)
+        with torch.autocast(where.type, torch.bfloat16, enabled=inputs.has_bf16(where)):
+            logits = model(inputs.normalise(pictures, model))
         loss = LOSSES[recipe.loss](logits.float(), target, counts)
         optimiser.zero_grad()
         loss.backward()
@@ -147,20 +127,11 @@ def predict(
 ) -> tuple[float, np.ndarray]:
     """Mean cross-entropy and probabilities (n, K) float64 of the model's own classifier on `rows`."""
     where = next(model.parameters()).device
-    mean, std = _normalisation(model, take, rows, where)
     model.eval()
     logits = []
-    with torch.inference_mode(), torch.autocast(where.type, torch.bfloat16, enabled=has_bf16(where)):
+    with torch.inference_mode(), torch.autocast(where.type, torch.bfloat16, enabled=inputs.has_bf16(where)):
         for batch in np.array_split(rows, -(-len(rows) // batch_size)):
-            logits.append(model((to_input(take(batch), where) - mean) / std).float())
+            logits.append(model(inputs.normalise(inputs.to_tensor(take(batch), where), model)).float())
     joined = torch.cat(logits)
     loss = nn.functional.cross_entropy(joined, torch.from_numpy(labels[rows]).long().to(where))
     return float(loss), joined.double().softmax(1).cpu().numpy()
-
-
-def _normalisation(
-    model: models.TimmModel, take: Take, rows: np.ndarray, where: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    channels = 1 if take(rows[:1]).ndim == 3 else 3
-    mean, std = models.normalisation(model, channels)
-    return mean.to(where), std.to(where)

@@ -2,8 +2,9 @@
 
 import difflib
 import inspect
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -87,35 +88,51 @@ def fit_fold(
     )
 
 
+def refusals() -> tuple[type[Exception], ...]:
+    """What scikit-learn, imbalanced-learn and, once it is imported, LightGBM raise on a param's value."""
+    lightgbm = sys.modules.get("lightgbm.basic")
+    return (ValueError, TypeError, *([lightgbm.LightGBMError] if lightgbm else []))
+
+
+def check(
+    resamplers: Mapping[str, Mapping[str, Any]],
+    heads: Mapping[str, Mapping[str, Any]],
+    grid: Mapping[str, Sequence[str]],
+) -> None:
+    """Raise a PipelineError with every fault of the entries that the grid names, before anything is computed."""
+    faults = [fault for name in grid["resamplers"] for fault in _faults("resamplers", name, resamplers[name])]
+    faults += [fault for name in grid["heads"] for fault in _faults("heads", name, heads[name])]
+    if faults:
+        lines = "".join(f"\n  - {fault}" for fault in faults)
+        raise PipelineError("params.yaml", f"{len(faults)} in the grid:{lines}", "mend these entries, then run again")
+
+
 def bind_resampler(name: str, values: Mapping[str, Any]) -> Callable[..., Any]:
-    """A resampler with the params of its section; raises PipelineError on an unknown name or param."""
-    return _bind("resamplers", RESAMPLERS, name, values, {"X", "y", "random_state"})
+    """A resampler with the params of its section."""
+    return partial(RESAMPLERS[name], **values)
 
 
 def bind_head(name: str, values: Mapping[str, Any]) -> Callable[..., Any]:
-    """A head with the params of its section; raises PipelineError on an unknown name or param."""
-    return _bind("heads", HEADS, name, values, {"random_state"})
+    """A head with the params of its section."""
+    return partial(HEADS[name], **values)
 
 
-def _bind(
-    section: str,
-    registry: Mapping[str, Callable[..., Any]],
-    name: str,
-    values: Mapping[str, Any],
-    given: set[str],
-) -> Callable[..., Any]:
+def _faults(section: str, name: str, values: Mapping[str, Any]) -> list[str]:
+    registry: Mapping[str, Callable[..., Any]] = {"resamplers": RESAMPLERS, "heads": HEADS}[section]
     if name not in registry:
         near = difflib.get_close_matches(name, registry, n=1)
-        raise PipelineError(
-            f"params.yaml: {section}.{name}",
-            f"there is no such entry; there are {', '.join(registry)}",
-            f"did you mean {near[0]}?" if near else f"take one of these in grid.{section}",
-        )
-    wanted = [key for key in inspect.signature(registry[name]).parameters if key not in given]
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return [f"{section}.{name}: there is no such entry; there are {', '.join(registry)}{hint}"]
+    wanted = {
+        key: parameter.annotation
+        for key, parameter in inspect.signature(registry[name]).parameters.items()
+        if key not in ("X", "y", "random_state")
+    }
     if set(wanted) != set(values):
-        raise PipelineError(
-            f"params.yaml: {section}.{name}",
-            f"takes {', '.join(wanted) or 'no params'} (got {', '.join(values) or 'none'})",
-            "mend the keys of this entry",
-        )
-    return partial(registry[name], **values)
+        takes, got = ", ".join(wanted) or "no params", ", ".join(values) or "none"
+        return [f"{section}.{name}: takes {takes} (got {got})"]
+    return [
+        f"{section}.{name}.{key}: must be of type {wanted[key].__name__} (got {value!r})"
+        for key, value in values.items()
+        if not isinstance(value, (int, float) if wanted[key] is float else wanted[key]) or isinstance(value, bool)
+    ]

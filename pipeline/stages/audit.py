@@ -53,16 +53,29 @@ def _evidence() -> checks.Evidence:
         pictures=pictures.rows,
         expected=frozenset(splits["image_id"]) - _set_aside(index),
         roles=splits.merge(index[["image_id", "group"]], on="image_id"),
-        made_from={name: made["inputs"] for name, made in features.manifest["made_by"].items()},
+        made_from={
+            name: made["inputs"] | _split_of(backbones.get(name)) for name, made in features.manifest["made_by"].items()
+        },
         on_disk={
             name: {
                 "backbone": manifest["files"]["weights.safetensors"],
                 "pixels": pictures.manifest["files"]["rows.parquet"],
                 "render": provenance.checksum_of_json(pictures.manifest["made_by"]),
             }
+            | (_split_of(manifest) and {"split": _split_now(name, splits, index)})
             for name, manifest in backbones.items()
         },
     )
+
+
+def _split_of(backbone: dict[str, Any] | None) -> dict[str, str]:
+    """Checksum of the split that a fine-tuned backbone was trained on; a frozen one has seen none."""
+    inputs = backbone["made_by"]["inputs"] if backbone else {}
+    return {"split": inputs["split"]} if "split" in inputs else {}
+
+
+def _split_now(name: str, splits: pd.DataFrame, index: pd.DataFrame) -> str:
+    return artifacts.split_checksum(splits[splits["fold"] == int(name.removeprefix("fold-"))], index)
 
 
 def _attempt(load: Callable[[], Any], refused: list[str]) -> Any:

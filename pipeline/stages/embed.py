@@ -1,19 +1,19 @@
 """pixels, backbone → features/."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, backbone, engine, provenance
-from pipeline.backbone import encode, models
+from pipeline import artifacts, engine, provenance
+from pipeline.backbone import encode, inputs, models
 from pipeline.errors import PipelineError
 from pipeline.features import cache
 from pipeline.params import Params
 
 log = logging.getLogger(__name__)
 PACKAGES = ("torch", "timm", "numpy")
+SOURCES = provenance.sources(__file__, models, inputs, encode, cache)
 
 
 def run(params: Params) -> None:
@@ -38,20 +38,20 @@ def run(params: Params) -> None:
 
 
 def _made_by(manifest: dict[str, Any], pictures: artifacts.Pictures) -> dict[str, Any]:
-    inputs = {
+    read = {
         "backbone": manifest["files"]["weights.safetensors"],
         "render": provenance.checksum_of_json(pictures.manifest["made_by"]),
         "pixels": pictures.manifest["files"]["rows.parquet"],
     }
     section = {"model": manifest["made_by"]["params"]["model"], "pooling": "pre-logits", "dtype": "float32"}
-    return provenance.of("embed", section, inputs, PACKAGES, Path(backbone.__file__).parent)
+    return provenance.of("embed", section, read, PACKAGES, SOURCES)
 
 
 def _encode(
     made: dict[str, Any], name: str, pictures: artifacts.Pictures, rows: np.ndarray, batch_size: int
 ) -> np.ndarray:
     weights = (artifacts.BACKBONE / name / "weights.safetensors").read_bytes()
-    model = models.from_bytes(made["model"], made["channels"], len(made["classes"]), weights)
+    model = models.from_bytes(made["model"], made["channels"], made["size"], len(made["classes"]), weights)
     return encode.encode(
         model,
         pictures.take,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts, backbone, engine, provenance
+from pipeline import artifacts, backbone, engine, judge, provenance
 from pipeline.backbone import models, train
 from pipeline.errors import PipelineError
 from pipeline.judge import collapse, metrics
@@ -17,6 +17,7 @@ from pipeline.params import Params
 
 log = logging.getLogger(__name__)
 PACKAGES = ("torch", "timm", "numpy")
+SOURCES = provenance.sources(__file__, backbone, judge)
 
 
 def run(params: Params) -> None:
@@ -36,6 +37,7 @@ def run(params: Params) -> None:
             params.backbone.model,
             params.backbone.weights,
             pictures.channels,
+            pictures.size,
             len(classes),
             params.finetune.seed,
         )
@@ -58,20 +60,19 @@ def _made_by(
 ) -> dict[str, Any]:
     weights = Path(params.backbone.weights)
     inputs = {"weights": provenance.checksum(weights)} if weights.is_file() else {}
-    shape = {"channels": pictures.channels, "classes": classes, "size": pictures.manifest["shape"][1]}
+    shape = {"channels": pictures.channels, "classes": classes, "size": pictures.size}
     section: dict[str, Any] = {**dataclasses.asdict(params.backbone), **shape, "seed": params.finetune.seed}
     if split is not None:
-        labelled = split.merge(index[["image_id", "label"]], on="image_id").sort_values("image_id")
         inputs |= {
             "pixels": pictures.manifest["files"]["rows.parquet"],
             "render": provenance.checksum_of_json(pictures.manifest["made_by"]),
-            "split": provenance.checksum_of(labelled[["image_id", "role", "label"]]),
+            "split": artifacts.split_checksum(split, index),
         }
         section |= dataclasses.asdict(params.finetune) | {
             "key": params.evaluate.select,
             "kappa": params.evaluate.kappa,
         }
-    return provenance.of("finetune", section, inputs, PACKAGES, Path(backbone.__file__).parent)
+    return provenance.of("finetune", section, inputs, PACKAGES, SOURCES)
 
 
 def _train(
@@ -91,7 +92,7 @@ def _train(
             raise PipelineError(f"finetune, {name}", f"no {role} row has a picture", "see artifacts/quarantine.csv")
     log.info("%s: %s, loss %s", name, _balance(params), params.finetune.loss)
 
-    def judge(truth: np.ndarray, probabilities: np.ndarray) -> tuple[tuple[float, ...], dict[str, Any]]:
+    def rate(truth: np.ndarray, probabilities: np.ndarray) -> tuple[tuple[float, ...], dict[str, Any]]:
         scores = metrics.score(truth, probabilities, params.evaluate.kappa)
         predicted = np.bincount(probabilities.argmax(1), minlength=len(classes))
         fired = collapse.flags(truth, probabilities, classes, params.evaluate.kappa)
@@ -111,7 +112,7 @@ def _train(
         val_rows,
         len(classes),
         params.finetune,
-        judge,
+        rate,
         lambda epochs: engine.track(iter(epochs), len(epochs), f"{name}: epochs"),
     )
 

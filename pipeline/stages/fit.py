@@ -3,7 +3,6 @@
 import logging
 import warnings
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,8 @@ from pipeline.heads import arms
 from pipeline.params import Params
 
 log = logging.getLogger(__name__)
-PACKAGES = ("numpy", "scikit-learn", "imbalanced-learn", "lightgbm")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "lightgbm")
+SOURCES = provenance.sources(__file__, heads)
 
 
 def run(params: Params, arm: str) -> None:
@@ -32,7 +32,7 @@ def run(params: Params, arm: str) -> None:
         warnings.simplefilter("always")
         try:
             fitted = list(engine.map(work, units, params.engine.workers, arm, threads=True))
-        except ValueError as error:  # scikit-learn's, LightGBM's and imbalanced-learn's word on a param's value
+        except arms.refusals() as error:
             raise PipelineError(f"fit {arm}", str(error), "mend the params of this arm") from error
     said = sorted({f"{warning.category.__name__}: {warning.message}" for warning in caught})
     for message in said:
@@ -48,9 +48,12 @@ def run(params: Params, arm: str) -> None:
         "made_by": provenance.of(
             "fit",
             {"resampler": params.resamplers[resampler], "head": params.heads[head], "seed": params.fit.seed},
-            {f"{name}.npy": features.manifest["files"][f"{name}.npy"] for name in features.values},
+            {
+                **{f"{name}.npy": features.manifest["files"][f"{name}.npy"] for name in features.values},
+                "split": artifacts.split_checksum(splits, index),
+            },
             PACKAGES,
-            Path(heads.__file__).parent,
+            SOURCES,
         ),
     }
     pairs = [{"scaler": one.scaler, "head": one.head} for one in fitted]
@@ -60,6 +63,12 @@ def run(params: Params, arm: str) -> None:
 def _fit_fold(unit: tuple[int, np.ndarray, pd.DataFrame], classes: int, resample, head, seed: int) -> arms.FittedArm:
     fold, X, rows = unit
     train, predict = _positions(rows)
+    if not len(train) or not len(predict):
+        raise PipelineError(
+            f"fit, fold {fold}",
+            f"{len(train)} training rows and {len(predict)} rows to predict have features",
+            "see artifacts/quarantine.csv for the images that were set aside",
+        )
     if not np.isfinite(X).all():
         raise PipelineError(
             "artifacts/features", "has values that are not finite", "run `dvc repro audit` to see which"

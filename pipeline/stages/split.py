@@ -11,11 +11,11 @@ log = logging.getLogger(__name__)
 
 
 def run(params: Params) -> None:
-    """Honour the user's split where the index has one, else assign patients to roles."""
+    """Take the user's split where the labels bring one, else assign patients to roles."""
     index = artifacts.load_index()
     classes = artifacts.classes(index, params.data.classes)
     p = params.split
-    if (index["split"] != "").any():
+    if p.honour and (index["split"] != "").any():
         split = splitting.split_as_given(index, classes, p.val, p.tries, p.seed)
         if p.folds * p.repeats > 1:
             log.info("the labels bring their own split: one fold, split.folds and split.repeats are not used")
@@ -27,7 +27,7 @@ def run(params: Params) -> None:
             {
                 "image_id": index["image_id"],
                 "fold": fold,
-                "role": pd.Series(roles).map(dict(enumerate(splitting.ROLES))),
+                "role": pd.Series(roles).map(dict(enumerate(artifacts.ROLES))),
             }
         )
         for fold, roles in enumerate(split)

@@ -44,7 +44,7 @@ def judge(truth, probabilities):
 
 def run(squares, recipe=RECIPE, judge=judge):
     pictures, labels = squares
-    model = models.create("resnet10t", "none", 1, 2, 0)
+    model = models.create("resnet10t", "none", 1, 32, 2, 0)
     models.freeze(model, recipe.policy)
     return train.train(model, pictures.__getitem__, labels, np.arange(40), np.arange(40, 60), 2, recipe, judge)
 
@@ -84,7 +84,7 @@ def test_validation_sees_natural_unaugmented_rows(squares):
         seen.append(np.array(rows))
         return squares[0][rows]
 
-    model = models.create("resnet10t", "none", 1, 2, 0)
+    model = models.create("resnet10t", "none", 1, 32, 2, 0)
     train.predict(model, watching, squares[1], np.arange(40, 60), 16)
     np.testing.assert_array_equal(np.unique(np.concatenate(seen)), np.arange(40, 60))
 
@@ -95,7 +95,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_remedy(squares):
 
 
 def test_last_block_leaves_the_other_weights_alone(squares):
-    fresh = models.create("resnet10t", "none", 1, 2, 0).state_dict()
+    fresh = models.create("resnet10t", "none", 1, 32, 2, 0).state_dict()
     trained = run(squares, dataclasses.replace(RECIPE, policy="last_block"))[0].state_dict()
     moved = {key.split(".")[0] for key in fresh if not torch.equal(fresh[key], trained[key].contiguous())}
     assert moved == {"layer4", "fc"}

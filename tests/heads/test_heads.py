@@ -174,15 +174,33 @@ def test_resampling_before_the_split_inflates_the_score_and_after_the_split_does
     assert abs(balanced_accuracy(X, y, over) - 0.5) < 0.12
 
 
-@pytest.mark.parametrize(
-    ("bind", "name", "values", "message"),
-    [
-        (arms.bind_head, "logistik", {}, r"heads\.logistik: there is no such entry.*\n.*did you mean logistic\?"),
-        (arms.bind_resampler, "smot", {}, r"resamplers\.smot: .*\n.*did you mean smote\?"),
-        (arms.bind_head, "logistic", {"c": 1}, r"heads\.logistic: takes C, max_iter \(got c\)"),
-        (arms.bind_resampler, "none", {"k": 1}, r"resamplers\.none: takes no params \(got k\)"),
-    ],
-)
-def test_unknown_names_and_params_are_refused_with_what_there_is(bind, name, values, message):
-    with pytest.raises(PipelineError, match=message):
-        bind(name, values)
+def test_all_faults_of_the_grid_are_reported_at_once_with_what_there_is():
+    grid = {"resamplers": ["smot", "smote"], "heads": ["logistic", "lightgbm", "mlp"]}
+    heads = VALUES["heads"] | {"logistic": {"c": 1}, "mlp": VALUES["heads"]["mlp"] | {"hidden": "128"}}
+    with pytest.raises(PipelineError) as error:
+        arms.check({"smot": {}, "smote": {"k_neighbors": True}}, heads, grid)
+    assert str(error.value).splitlines() == [
+        "params.yaml: 4 in the grid:",
+        "  - resamplers.smot: there is no such entry; there are none, random_over, smote, borderline_smote; "
+        "did you mean smote?",
+        "  - resamplers.smote.k_neighbors: must be of type int (got True)",
+        "  - heads.logistic: takes C, max_iter (got c)",
+        "  - heads.mlp.hidden: must be of type int (got '128')",
+        "  Remedy: mend these entries, then run again",
+    ]
+
+
+def test_the_grid_of_the_repository_has_no_fault():
+    arms.check(VALUES["resamplers"], VALUES["heads"], {"resamplers": list(RESAMPLERS), "heads": list(HEADS)})
+
+
+@pytest.mark.parametrize(("name", "key", "value"), [("logistic", "C", -1.0), ("lightgbm", "num_leaves", 1)])
+def test_a_value_that_a_library_refuses_is_one_of_the_refusals(name, key, value):
+    X, y = blobs([20, 20])
+    head = arms.bind_head(name, VALUES["heads"][name] | {key: value})
+    caught = None
+    try:
+        arms.fit_fold(X, y, np.arange(30), np.arange(30, 40), 2, arms.bind_resampler("none", {}), head, (0, 0))
+    except Exception as error:
+        caught = error
+    assert isinstance(caught, arms.refusals())

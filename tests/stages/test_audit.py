@@ -46,7 +46,8 @@ def write_artifacts(roles=("train", "train", "val", "test"), change=lambda value
     splits = [
         (image, fold, roles[(number // 2 + fold) % len(roles)]) for fold in (0, 1) for number, image in enumerate(ids)
     ]
-    artifacts.save_splits(pd.DataFrame(splits, columns=list(artifacts.SPLITS_COLUMNS)), {})
+    splits = pd.DataFrame(splits, columns=list(artifacts.SPLITS_COLUMNS))
+    artifacts.save_splits(splits, {})
     rows = index.loc[:, ["image_id", "fingerprint"]].drop(ASIDE)
     with storage.file_atomic(artifacts.PIXELS / "00000.npy") as file:
         np.save(file, np.zeros((len(rows), 16, 16), np.uint8))
@@ -54,8 +55,9 @@ def write_artifacts(roles=("train", "train", "val", "test"), change=lambda value
     artifacts.save_pixels(rows.assign(shard=0, row=range(len(rows))), (16, 16), shards, {"size": 16}, [])
     pictures = artifacts.load_pixels()
     values, made_by = {}, {}
-    for name in ("fold-0", "fold-1"):
-        artifacts.save_backbone(name, name.encode(), pd.DataFrame({"epoch": [0]}), {})
+    for fold, name in enumerate(("fold-0", "fold-1")):
+        trained_on = {"split": artifacts.split_checksum(splits[splits["fold"] == fold], index)}
+        artifacts.save_backbone(name, name.encode(), pd.DataFrame({"epoch": [0]}), {"inputs": trained_on})
         values[name] = change(rng.normal(size=(len(rows), 8)).astype(np.float32))
         inputs = {
             "backbone": artifacts.load_backbone(name)["files"]["weights.safetensors"],
@@ -117,8 +119,18 @@ def test_a_file_that_was_changed_behind_our_back_is_a_finding_and_no_crash(setti
     assert found()["checksum"]["verdict"] == "invalid"
 
 
+def test_a_backbone_that_was_trained_on_another_split_is_found(settings):
+    """It may have seen the rows that it is tested on."""
+    splits = artifacts.load_splits()
+    splits.loc[splits["fold"] == 1, "role"] = splits.loc[splits["fold"] == 1, "role"].to_numpy()[::-1]
+    artifacts.save_splits(splits, {})
+    with pytest.raises(PipelineError, match=r"provenance: .*\(fold-1: split\)"):
+        audit.run(settings)
+
+
 def test_weights_that_were_trained_again_without_embedding_are_found(settings):
-    artifacts.save_backbone("fold-1", b"other", pd.DataFrame({"epoch": [0]}), {})
+    made_by = artifacts.load_backbone("fold-1")["made_by"]
+    artifacts.save_backbone("fold-1", b"other", pd.DataFrame({"epoch": [0]}), made_by)
     with pytest.raises(PipelineError, match=r"provenance: .*fold-1: backbone"):
         audit.run(settings)
 
