@@ -7,6 +7,7 @@ import pandas as pd
 from pipeline.imaging.identity import pseudonym
 
 Row = dict[str, str]
+PICTURES = ("PNG", "JPEG", "TIFF")  # as transfer syntax; these name neither patient nor exam
 
 
 def admit(
@@ -37,6 +38,13 @@ def admit(
     index = _identify(table[table["reason"] == ""].copy(), key)
     out = table.loc[table["reason"] != "", ["path", "reason", "remedy"]]
     return index.sort_values("image_id", ignore_index=True), [*map(dict, out.to_dict("records"))]  # type: ignore[arg-type]
+
+
+def count_without_patient(index: pd.DataFrame) -> tuple[int, int]:
+    """How many DICOM images without patient are grouped by their exam, and how many stand alone."""
+    lost = index[(index["patient"] == "") & ~index["transfer_syntax"].isin(PICTURES)]
+    alone = (lost["accession"] == "") & (lost["study"] == "")
+    return int((~alone).sum()), int(alone.sum())
 
 
 def _set_aside(table: pd.DataFrame, where: pd.Series, reason: str | pd.Series, remedy: str) -> None:
@@ -71,13 +79,24 @@ def _set_copies(table: pd.DataFrame, others: dict[str, str], kind: str, remedy: 
 
 
 def _identify(table: pd.DataFrame, key: bytes) -> pd.DataFrame:
-    """Add image_id, group and exam."""
+    """Add image_id, exam, and group: the patient, else the exam, else the image alone."""
     known = (table["sop_uid"] != "") & ~table["sop_uid"].duplicated(keep=False)
     table["image_id"] = table["sop_uid"].where(known, "sha-" + table["fingerprint"])
     exam = table["accession"].where(table["accession"] != "", table["study"])
-    table["group"] = _else_alone(table["patient"], table["image_id"], key)
+    table["group"] = _else_alone(_else_exam(table["patient"], exam, key), table["image_id"], key)
     table["exam"] = _else_alone(exam, table["image_id"], key)
     return table
+
+
+def _else_exam(patients: pd.Series, exam: pd.Series, key: bytes) -> pd.Series:
+    """The patient; without one, the patient of another view of the exam; without any, a pseudonym of the exam.
+
+    The exam is hashed again, since one number may be an accession here and a patient there.
+    """
+    lost = (patients == "") & (exam != "")
+    owners = patients[patients != ""].groupby(exam[patients != ""]).first().to_dict()
+    groups = {name: owners.get(name) or pseudonym(key, f"exam {name}") for name in exam[lost].unique()}
+    return patients.mask(lost, exam[lost].map(groups).astype("str"))
 
 
 def _else_alone(groups: pd.Series, images: pd.Series, key: bytes) -> pd.Series:

@@ -41,6 +41,9 @@ def run(params: Params) -> None:
     counts = index["label"].value_counts()
     classes = ", ".join(f"{name} {counts[name]}" for name in artifacts.classes(index, None))
     log.info("index: %d images of %d patients (%s)", len(index), index["group"].nunique(), classes)
+    by_exam, alone = roster.count_without_patient(index)
+    if by_exam or alone:
+        log.info("no patient: %d DICOM images are grouped by exam, %d stand alone", by_exam, alone)
     log.info("set aside: %s", count_reasons(quarantine))
     if side:
         log.info("files of other kinds: %s", ", ".join(f"{side[kind]} {kind}" for kind in sorted(side)))

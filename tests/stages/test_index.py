@@ -175,6 +175,44 @@ def test_pictures_without_a_patient_are_a_group_each():
     assert table["image_id"].str.fullmatch("sha-[0-9a-f]{32}").all()
 
 
+def make_views(*views):
+    """File N.dcm for each (patient, accession, study), labelled x and y in turn."""
+    for number, (patient, accession, study) in enumerate(views):
+        tags = {"PatientID": patient, "AccessionNumber": accession, "StudyInstanceUID": study}
+        write(Path("images") / f"{number}.dcm", pixels(number), SOPInstanceUID=f"1.2.{number}", **tags)
+    label("".join(f"{number}.dcm,{'xy'[number % 2]}\n" for number in range(len(views))))
+
+
+def partition(table):
+    return pd.factorize(table["group"])[0].tolist()
+
+
+def test_without_patient_the_views_of_an_exam_are_one_group(caplog):
+    caplog.set_level("INFO")
+    make_views(("", "A", "1.3"), ("", "A", "1.4"), ("", "", "1.5"), ("", "", "1.5"), ("", "", ""), ("", "", ""))
+    Image.fromarray(pixels(9).astype(np.uint8)).save("images/p.png")
+    label(Path("labels.csv").read_text().partition("\n")[2] + "p.png,x\n")
+    assert partition(run()) == [0, 0, 1, 1, 2, 3, 4]
+    assert "no patient: 4 DICOM images are grouped by exam, 2 stand alone" in caplog.messages
+
+
+def test_a_view_without_patient_goes_with_the_patient_of_its_exam():
+    make_views(("", "A", ""), ("P", "A", ""), ("P", "B", ""), ("", "B", ""), ("Q", "C", ""))
+    assert partition(run()) == [0, 0, 0, 0, 1]
+
+
+def test_an_exam_number_that_is_also_a_patient_id_joins_nobody():
+    make_views(("7", "A", ""), ("", "7", ""))
+    assert partition(run()) == [0, 1]
+
+
+def test_nothing_is_said_of_patients_where_all_are_known(caplog):
+    caplog.set_level("INFO")
+    make()
+    run()
+    assert "no patient" not in caplog.text
+
+
 def test_views_of_one_exam_share_it_and_their_label():
     for number in range(4):
         write(Path("images") / f"{number}.dcm", pixels(number), AccessionNumber=f"A{number // 2}")
