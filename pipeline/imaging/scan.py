@@ -58,9 +58,12 @@ def compare(files: pd.DataFrame, memo: pd.DataFrame, stamp: str) -> tuple[pd.Dat
     return known, [path for path in files["path"].tolist() if path not in held]
 
 
-def stamp(key: bytes) -> str:
-    """Changes when a header would be read or hashed in another way; tells nothing of the key."""
-    digest = hashlib.blake2b(digest_size=8, key=key)
+def stamp(key: bytes, root: Path) -> str:
+    """Changes with the image folder, and when a header would be read or hashed in another way.
+
+    It tells nothing of the key.
+    """
+    digest = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=8, key=key)
     for name in ("headers.py", "files.py", "identity.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     for name in ("pydicom", "pillow"):
@@ -89,7 +92,7 @@ def _walk(root: Path):
 def _is_new(entry: os.DirEntry[str], seen: set[str]) -> bool:
     """A linked folder that was not followed yet and does not lead back to where it stands."""
     target = os.path.realpath(entry.path)
-    new = target not in seen and not os.path.realpath(os.path.dirname(entry.path)).startswith(target)
+    new = target not in seen and not Path(os.path.realpath(os.path.dirname(entry.path))).is_relative_to(target)
     seen.add(target)
     return new
 

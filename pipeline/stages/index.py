@@ -1,6 +1,7 @@
 """Image folder and labels → index.parquet, quarantine.csv, and the memo of the scan."""
 
 import logging
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -22,14 +23,16 @@ SAVE_EVERY = 60.0  # seconds between writes of the memo during a long first scan
 
 def run(params: Params) -> None:
     """Scan the image folder, join the labels, and write who is in and who is set aside."""
-    p, root = params.data, Path(params.data.images)
+    p, root = params.data, Path(os.path.expanduser(params.data.images))
     key = identity.load_key()
     found, misnamed, side = scan.candidates(root)
     files = _headers(found, root, key, params.engine.workers)
     if p.labels == "folders":
         given, strays = labels.from_folders(files["path"]), []
     else:
-        table = labels.read_csv(Path(p.labels), labels.Columns(p.label, p.path, p.id, p.patient, p.split))
+        table = labels.read_csv(
+            Path(os.path.expanduser(p.labels)), labels.Columns(p.label, p.path, p.id, p.patient, p.split)
+        )
         given, strays = labels.match(table, files, root, key)
     index, quarantine = roster.admit(files, given, p.classes, key)
     quarantine += strays + [
@@ -51,7 +54,7 @@ def run(params: Params) -> None:
 
 def _headers(found: pd.DataFrame, root: Path, key: bytes, workers: int) -> pd.DataFrame:
     """Header of every file: remembered where path, size and mtime are the same, else read."""
-    stamp = scan.stamp(key)
+    stamp = scan.stamp(key, root)
     memo = artifacts.load_scan()
     known, fresh = scan.compare(found, memo, stamp)
     if not fresh:

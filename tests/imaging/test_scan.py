@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -38,6 +39,13 @@ def test_linked_folders_are_followed_once(tmp_path):
     (root / "loop").symlink_to(root)
     (tmp_path / "elsewhere" / "back").symlink_to(root)
     assert len(names(root)) == 1
+
+
+def test_a_linked_folder_is_followed_whose_name_begins_that_of_the_root(tmp_path):
+    put(tmp_path / "mammo", "a.dcm")
+    put(tmp_path / "mammo_all", "b.dcm")
+    (tmp_path / "mammo_all" / "more").symlink_to(tmp_path / "mammo")
+    assert names(tmp_path / "mammo_all") == ["b.dcm", "more/a.dcm"]
 
 
 def test_a_dangling_link_is_a_candidate(tmp_path):
@@ -84,5 +92,10 @@ def test_only_rows_with_the_same_path_size_time_and_stamp_still_hold():
     assert (known["path"].tolist(), known["rows"].tolist(), fresh) == (["a"], [0], ["b", "c", "d", "e"])
 
 
-def test_another_key_gives_another_stamp():
-    assert scan.stamp(b"a") == scan.stamp(b"a") != scan.stamp(b"b")
+def test_another_key_or_another_folder_gives_another_stamp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    Path("link").symlink_to("here")
+    stamps = [scan.stamp(key, Path(root)) for key, root in [(b"a", "here"), (b"b", "here"), (b"a", ".")]]
+    assert len(set(stamps)) == 3
+    assert scan.stamp(b"a", Path("link")) == scan.stamp(b"a", tmp_path / "here") == stamps[0]

@@ -118,6 +118,24 @@ def test_a_copied_folder_gives_the_same_index():
     pd.testing.assert_frame_equal(run(), before)
 
 
+def test_a_folder_with_equal_names_sizes_and_times_is_read_anew():
+    make()
+    run()
+    for number in range(4):
+        uid = {"SOPInstanceUID": f"1.2.{number + 5}", "PatientID": f"Person{number // 2}"}
+        other = write(Path("others") / f"{number}.dcm", pixels(number + 5), **uid)
+        old = Path(f"images/{number}.dcm").stat()
+        assert other.stat().st_size == old.st_size
+        os.utime(other, ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert run(images="others")["image_id"].tolist() == ["1.2.5", "1.2.6", "1.2.7", "1.2.8"]
+
+
+def test_a_tilde_stands_for_the_home_folder(here, monkeypatch):
+    make()
+    monkeypatch.setenv("HOME", str(here))
+    assert len(run(images="~/images", labels="~/labels.csv")) == 4
+
+
 def test_a_file_that_could_not_be_opened_is_tried_again(reads):
     make()
     Path("images/4.dcm").symlink_to("gone")
