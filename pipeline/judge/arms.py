@@ -11,6 +11,7 @@ from pipeline.judge.metrics import Kappa
 from pipeline.judge.tally import Predictions
 
 WITH_INTERVAL = ("recall", "f1")  # of the figures per class
+BIASED = ("ece",)  # noise in the frequency of a bin only adds to it (Roelofs et al. 2022, arXiv:2012.08668)
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ def judge(val: Rows, test: Rows, kappa: Kappa, draws: int, confidence: float, se
         seed,
     )
     ends = {name: intervals.percentiles(values, confidence) for name, values in drawn.items()}
+    scored = _scores(test.predictions, kappa)
+    ends |= {name: intervals.centred(drawn[name], scored[name], confidence) for name in BIASED}
     low_high = {f"{name}{end}": float(ends[name][i]) for name in metrics.METRICS for i, end in _ENDS}
     figures = {
         "val": _scores(val.predictions, kappa),
-        "test": _scores(test.predictions, kappa) | {name: rounded(value) for name, value in low_high.items()},
+        "test": scored | {name: rounded(value) for name, value in low_high.items()},
         "folds": {
             str(fold): {
                 "val": _scores(val.of_fold(fold), kappa),

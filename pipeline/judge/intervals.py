@@ -62,3 +62,22 @@ def percentiles(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.n
     ]
     low, high = np.array(ends).T.reshape(2, *values.shape[1:])
     return low, high
+
+
+def centred(values: np.ndarray, point: float, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Percentiles of the draws, moved so that their median is the figure; for a figure that is not negative.
+
+    Noise pushes some figures one way, and a draw adds noise to that of the sample, so that all of the draws may lie
+    beyond the figure. Their median less the figure estimates that bias (Efron & Tibshirani 1993, chapter 10,
+    doi:10.1201/9780429246593), which is taken off the ends. Efron's bias-corrected percentiles (1981,
+    doi:10.2307/3314608) don't serve: they hold the figure only where the plain percentiles do. The interval is that
+    of the figure's long-run value at this number of images, whose own bias it keeps.
+
+    Args:
+        values: (draws,) float64.
+        point: the figure of the sample itself.
+        confidence: of the interval.
+    """
+    low, high = percentiles(values, confidence)
+    bias = np.median(values) - point
+    return np.maximum(low - bias, 0), high - bias

@@ -7,6 +7,7 @@ from pipeline.judge import intervals, metrics
 from pipeline.judge.tally import Predictions
 
 ACCURACY = {"accuracy": metrics.accuracy}
+ECE = {"ece": metrics.ece}
 
 
 def drawn(patients: np.ndarray, draws: int, seed: int, cells: int) -> np.ndarray:
@@ -86,3 +87,33 @@ def test_intervals_over_patients_hold_the_truth_where_those_over_images_are_too_
     over_patients, over_images = held / 200
     assert over_patients > 0.9
     assert over_images < 0.85
+
+
+def test_a_centred_interval_has_the_width_of_the_draws_around_the_figure():
+    values = np.arange(101.0)
+    assert intervals.centred(values, 20.0, 0.5) == (pytest.approx(0), pytest.approx(45))
+    assert intervals.centred(values, 60.0, 0.5) == (pytest.approx(35), pytest.approx(85))
+
+
+def test_a_centred_interval_does_not_go_below_zero():
+    assert intervals.centred(np.arange(101.0), 10.0, 0.5)[0] == 0
+
+
+def test_a_centred_interval_of_calibration_error_holds_its_long_run_value_where_percentiles_lie_above():
+    rng, held = np.random.default_rng(0), np.zeros(2)
+    samples = [calibrated(rng) for _ in range(100)]
+    usual = np.median([metrics.point(of, ECE)["ece"] for of in samples])
+    for of in samples:
+        values = intervals.bootstrap(of, np.arange(200), ECE, 100, 0)["ece"]
+        point = float(metrics.point(of, ECE)["ece"])
+        for kind, (low, high) in enumerate(
+            (intervals.centred(values, point, 0.95), intervals.percentiles(values, 0.95))
+        ):
+            held[kind] += low <= usual <= high
+    assert held[0] > 90
+    assert held[1] < 50
+
+
+def calibrated(rng: np.random.Generator) -> Predictions:
+    probabilities = rng.dirichlet([1, 2, 4], 200)
+    return Predictions((rng.random(200)[:, None] > probabilities.cumsum(axis=1)).sum(axis=1), probabilities)
