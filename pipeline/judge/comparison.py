@@ -9,10 +9,14 @@ from pipeline.judge.intervals import percentiles
 from pipeline.judge.metrics import selection_key
 
 COMPARED = ("macro_f1", "kappa", "balanced_accuracy_adjusted")  # more is better in each
-NOTE = (
-    "Each interval stands alone; they are not corrected for their number. Of twenty comparisons between arms "
-    "that are equal, about one is expected to read better or worse by chance."
-)
+
+
+def note(confidence: float) -> str:
+    """What a reader of the intervals must know."""
+    return (
+        "Each interval stands alone; they are not corrected for their number. Of 100 comparisons between equal arms, "
+        f"about {100 * (1 - confidence):.3g} are expected to read better or worse by chance."
+    )
 
 
 def rank(figures: Mapping[str, Mapping[str, float]], keys: Sequence[str]) -> list[str]:
@@ -26,7 +30,7 @@ def compare(
     pairs: Iterable[tuple[str, str]],
     confidence: float,
 ) -> pd.DataFrame:
-    """Differences between arms on the same rows, with paired intervals; read NOTE with them.
+    """Differences between arms on the same rows, with paired intervals; `note` must be read with them.
 
     Args:
         points: figures by arm and name.

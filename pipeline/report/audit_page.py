@@ -1,10 +1,9 @@
 """audit.html: one file that opens offline and says whether the cached features can be trusted."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pipeline.report import environment
 
 VERDICTS = {
     "ok": ("ok", "The features can be trusted."),
@@ -20,16 +19,9 @@ def render(checks: Mapping[str, Mapping[str, Any]], title: str) -> str:
         checks: as in audit.json: value, threshold, verdict, rows and finding by name.
         title: of the page.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     ranks = list(VERDICTS)
     ordered = sorted(checks.items(), key=lambda item: -ranks.index(item[1]["verdict"]))
     tones = {verdict: tone for verdict, (tone, _) in VERDICTS.items()}
     worst = ordered[0][1]["verdict"]
-    template = environment.get_template("audit.html.j2")
+    template = environment().get_template("audit.html.j2")
     return template.render(title=title, checks=ordered, tones=tones, tone=tones[worst], lead=VERDICTS[worst][1])

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Template
 from markupsafe import Markup
 
-from pipeline.report import plots, tables, words
+from pipeline.report import environment, plots, tables, words
 
 CURVES = ("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc")
 QUARANTINE_ROWS = 50
@@ -26,6 +25,8 @@ class Results:
         histories: history.csv by backbone; empty tables for frozen ones.
         fits: fit.json by arm.
         metrics: metrics.json.
+        arms: evaluation/arms.csv: the arms from best to worst on validation, their baseline and seconds.
+        notes: evaluation/notes.json.
         comparison: comparison.csv.
         per_class: evaluation/per_class.csv.
         tested: evaluation/predictions.csv: image_id and actual class of what the selected arm was tested on.
@@ -43,6 +44,8 @@ class Results:
     histories: Mapping[str, pd.DataFrame]
     fits: Mapping[str, Mapping[str, Any]]
     metrics: Mapping[str, Any]
+    arms: pd.DataFrame
+    notes: Mapping[str, str]
     comparison: pd.DataFrame
     per_class: pd.DataFrame
     tested: pd.DataFrame
@@ -55,19 +58,13 @@ class Results:
     manifests: Sequence[Mapping[str, Any]]
 
 
-def environment() -> Environment:
-    """Templates of this folder, with the words of `report.words` as filters; everything is escaped."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def _template() -> Template:
+    """The page's, with the words of `report.words` as filters."""
+    templates = environment()
     filters = (words.number, words.signed, words.count, words.percent, words.estimate, words.difference)
     templates.filters.update({function.__name__: function for function in filters})
     templates.globals.update(span=words.span, absent=words.absent, tones=words.TONES)
-    return templates
+    return templates.get_template("report.html.j2")
 
 
 def render(results: Results, title: str, images: str, select: Sequence[str], kappa: str, confidence: float) -> str:
@@ -85,8 +82,7 @@ def render(results: Results, title: str, images: str, select: Sequence[str], kap
     ordered = kappa != "none"
     manifests = [*results.manifests, *results.fits.values()]
     light, dark = plots.palette(len(classes), ordered)
-    template = environment().get_template("report.html.j2")
-    return template.render(
+    return _template().render(
         title=title,
         classes=classes,
         names=names,
@@ -99,10 +95,10 @@ def render(results: Results, title: str, images: str, select: Sequence[str], kap
         pr=Markup(plots.precision_recall(results.pr, classes, ordered)),
         packages=tables.package_versions(manifests),
         provenance=tables.provenance(manifests),
-        **_head(results, names, select),
+        **_head(results, names),
         **_data(results, classes, images),
         **_training(results, classes, names),
-        **_arms(results, select),
+        **_arms(results),
     )
 
 
@@ -110,35 +106,34 @@ def _variables(kind: str, colours: Sequence[str]) -> str:
     return " ".join(f"--{kind}-{number}: {colour};" for number, colour in enumerate(colours))
 
 
-def _head(results: Results, names: Mapping[str, str], select: Sequence[str]) -> dict[str, Any]:
+def _head(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     """The first screen: verdict, figures, the rarest class, warnings."""
     selected, arms = results.metrics["selected"], results.metrics["arms"]
-    baseline = tables.baseline_of(selected, arms)
-    next_best = tables.ranked(results.metrics, select)[1:2]
-    other = baseline if baseline not in (None, selected) else next(iter(next_best), None)
+    baselines = tables.baselines(results.arms)
+    baseline, next_best = baselines[selected], next((arm for arm in baselines if arm != selected), None)
+    other = baseline if baseline not in (None, selected) else next_best
     article = "the baseline" if other == baseline else "the next on validation,"
     gains = tables.gains(results.comparison, selected, other) if other else {}
     rare = tables.rarest(results.per_class)
+    mine = rare[selected]
     figures = [
         (key, names[key], arms[selected]["test"], arms[other]["test"] if other else None) for key in words.HEADLINE
     ]
-    figures.append(("recall", f"recall of {rare[selected]['class']} (rarest)", rare[selected], rare.get(other or "")))
+    figures.append(("recall", f"recall of {mine['class']} (rarest)", mine, rare.get(other or "")))
     return {
         "selected": selected,
         "baseline": baseline,
         "other": other,
-        "rarest": rare[selected]["class"],
+        "rarest": mine["class"],
         "verdict": words.verdict(selected, baseline, len(arms), gains.get("macro_f1")),
         "sentences": [
             _measured(results, names),
             *([words.against(f"{article} {other}", gains, names)] if gains else []),
-            words.rarest(
-                {**rare[selected], "n": _images(results, rare[selected]["class"])}, other, rare.get(other or "")
-            ),
+            words.rarest(selected, mine, f"{article} {other}", rare.get(other or ""), _images(results, mine["class"])),
         ],
         "headline": [
-            {"key": key, "name": name, "selected": mine, "baseline": before, "gain": gains.get(key)}
-            for key, name, mine, before in figures
+            {"key": key, "name": name, "selected": own, "baseline": before, "gain": gains.get(key)}
+            for key, name, own, before in figures
         ],
         **_warnings(results, names),
     }
@@ -237,16 +232,16 @@ def _shares(results: Results, name: str, history: pd.DataFrame, classes: Sequenc
     return plots.predicted_share(history["epoch"].to_numpy(), counts, truth, f"share-{name}")
 
 
-def _arms(results: Results, select: Sequence[str]) -> dict[str, Any]:
+def _arms(results: Results) -> dict[str, Any]:
     selected = results.metrics["selected"]
-    rows = tables.arm_rows(results.metrics, select, results.fits, results.collapse, tables.rarest(results.per_class))
-    order = [row["arm"] for row in rows]
+    baselines = tables.baselines(results.arms)
     sections = {
-        "Against the same head without resampling": [(arm, tables.baseline_of(arm, order)) for arm in order],
-        f"Against {selected}, the selected arm": [(arm, selected) for arm in order],
+        "Against the same head without resampling": list(baselines.items()),
+        f"Against {selected}, the selected arm": [(arm, selected) for arm in baselines],
     }
     return {
-        "arms": rows,
+        "arms": tables.arm_rows(results.arms, results.metrics, results.collapse, tables.rarest(results.per_class)),
+        "comparison_note": results.notes["comparison"],
         "compared": list(dict.fromkeys(results.comparison["metric"])),
         "comparisons": {title: tables.differences(results.comparison, pairs) for title, pairs in sections.items()},
         "confusion": tables.confusion_rows(results.confusion[selected], results.confusion["classes"]),

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -76,36 +76,29 @@ def split_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def ranked(metrics: Mapping[str, Any], select: Sequence[str]) -> list[str]:
-    """The selected arm, then the others by the validation key."""
-
-    def key(arm: str) -> tuple[Any, ...]:
-        val = metrics["arms"][arm]["val"]
-        keys = [float("inf") if words.absent(val[key]) else -val[key] for key in select]
-        return (arm != metrics["selected"], *keys, arm)
-
-    return sorted(metrics["arms"], key=key)
+def baselines(arms: pd.DataFrame) -> dict[str, str | None]:
+    """From arms.csv, in its order, the baseline of every arm: None where the grid has none."""
+    return {row["arm"]: row["baseline"] or None for row in records(arms)}
 
 
 def arm_rows(
+    arms: pd.DataFrame,
     metrics: Mapping[str, Any],
-    select: Sequence[str],
-    fits: Mapping[str, Mapping[str, Any]],
     collapse: Mapping[str, Sequence[Any]],
     rare: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """One row per arm, in the order of `ranked`."""
+    """One row per arm, in the order of arms.csv."""
     return [
         {
-            "arm": arm,
-            "selected": arm == metrics["selected"],
-            "val": metrics["arms"][arm]["val"],
-            "test": metrics["arms"][arm]["test"],
-            "seconds": sum(fold["seconds_resample"] + fold["seconds_fit"] for fold in fits[arm]["folds"]),
-            "collapse": collapse.get(arm, []),
-            "rarest": rare[arm],
+            "arm": row["arm"],
+            "selected": row["arm"] == metrics["selected"],
+            "val": metrics["arms"][row["arm"]]["val"],
+            "test": metrics["arms"][row["arm"]]["test"],
+            "seconds": row["seconds"],
+            "collapse": collapse.get(row["arm"], []),
+            "rarest": rare[row["arm"]],
         }
-        for arm in ranked(metrics, select)
+        for row in records(arms)
     ]
 
 
@@ -114,12 +107,6 @@ def rarest(per_class: pd.DataFrame) -> dict[str, dict[str, Any]]:
     rows = records(per_class)
     name = min((row for row in rows if row["n"]), key=lambda row: row["n"])["class"]
     return {row["arm"]: row for row in rows if row["class"] == name}
-
-
-def baseline_of(arm: str, arms: Container[str]) -> str | None:
-    """The same head without resampling, which is an arm itself or stands in no grid."""
-    baseline = f"none-{arm.rpartition('-')[2]}"
-    return baseline if baseline in arms else None
 
 
 def gains(comparison: pd.DataFrame, arm: str, reference: str) -> dict[str, dict[str, Any]]:
@@ -176,9 +163,13 @@ def resampled(fit: Mapping[str, Any], classes: Sequence[str]) -> list[dict[str, 
 
 
 def quarantine_counts(quarantine: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """Files per stage and reason, the most frequent first."""
-    counts = Counter((row["stage"], row["reason"]) for row in quarantine)
-    return [{"stage": stage, "reason": reason, "files": files} for (stage, reason), files in counts.most_common()]
+    """Files per stage and reason without its details, which follow a colon, and one of them; most frequent first."""
+    kinds = [(row["stage"], row["reason"].partition(":")[0]) for row in quarantine]
+    example = dict(zip(reversed(kinds), (row["path"] for row in reversed(quarantine)), strict=True))
+    return [
+        {"stage": kind[0], "reason": kind[1], "files": files, "example": example[kind]}
+        for kind, files in Counter(kinds).most_common()
+    ]
 
 
 def without_root(quarantine: pd.DataFrame, root: str) -> list[dict[str, str]]:

@@ -35,7 +35,7 @@ def run(params: Params) -> None:
     ranked = comparison.rank({arm: one.figures["val"] for arm, one in judged.items()}, how.select)
     tested = {arm: rows.predictions for arm, rows in test.items()}
     save_verdict(judged, ranked, baselines, how.confidence)
-    save_arms(judged, ranked, how.select, {arm: fit_seconds(report) for arm, (_, report) in fits.items()})
+    save_arms(judged, ranked, baselines, how.select, {arm: fit_seconds(report) for arm, (_, report) in fits.items()})
     save_classes(judged, tested, classes)
     flags = {arm: collapse.flags(of.labels, of.probabilities, classes, how.kappa) for arm, of in tested.items()}
     storage.save_json(artifacts.EVALUATION / "collapse.json", flags)
@@ -111,7 +111,7 @@ def fit_seconds(report: Mapping[str, Any]) -> float:
 def save_verdict(
     judged: Mapping[str, Judged], ranked: Sequence[str], baselines: Mapping[str, str], confidence: float
 ) -> None:
-    """Write metrics.json, and comparison.csv against the selected arm and, where it is there, the baseline."""
+    """Write metrics.json, comparison.csv against the selected arm and, if it is there, the baseline, notes.json."""
     selected = ranked[0]
     content = {"selected": selected, "arms": {arm: one.figures for arm, one in judged.items()}}
     storage.save_json(artifacts.METRICS, content)
@@ -123,17 +123,23 @@ def save_verdict(
         confidence,
     )
     _save_table(artifacts.COMPARISON, table)
+    storage.save_json(artifacts.EVALUATION / "notes.json", {"comparison": comparison.note(confidence)})
 
 
 def save_arms(
-    judged: Mapping[str, Judged], ranked: Sequence[str], keys: Sequence[str], seconds: Mapping[str, float]
+    judged: Mapping[str, Judged],
+    ranked: Sequence[str],
+    baselines: Mapping[str, str],
+    keys: Sequence[str],
+    seconds: Mapping[str, float],
 ) -> None:
-    """Write arms.csv: one row per arm, from best to worst on validation."""
+    """Write arms.csv: one row per arm, from best to worst on validation; no baseline where the grid has none."""
     shown = [f"{name}{end}" for name in comparison.COMPARED for end in ("", "_low", "_high")]
     rows = [
         {
             "arm": arm,
             "selected": arm == ranked[0],
+            "baseline": baselines[arm] if baselines[arm] in judged else "",
             **{name: judged[arm].figures["test"][name] for name in shown},
             **{f"val_{name}": judged[arm].figures["val"][name] for name in keys},
             "seconds": seconds[arm],

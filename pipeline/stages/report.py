@@ -44,6 +44,8 @@ def load_results() -> page.Results:
         histories={name: artifacts.load_history(name) for name in backbones},
         fits={arm: storage.load_json(artifacts.FITS / arm / "fit.json", f"fit@{arm}") for arm in metrics["arms"]},
         metrics=metrics,
+        arms=_table(evaluation / "arms.csv", "arm", "selected", "baseline"),
+        notes=storage.load_json(evaluation / "notes.json", "evaluate"),
         comparison=_table(artifacts.COMPARISON, "arm", "reference", "metric", "verdict"),
         per_class=_table(evaluation / "per_class.csv", "arm", "class"),
         tested=_table(evaluation / "predictions.csv", "image_id", "actual", "predicted"),

@@ -48,7 +48,8 @@ def write(
     _save_evaluation(index, classes, folds, arms, selected, collapse or {}, rng)
     storage.save_json(artifacts.AUDIT, {"checks": _checks(verdicts or {})})
     rows = [
-        {"path": f"p/{number}.dcm", "reason": "is truncated", "remedy": "export it again"} for number in range(5)
+        {"path": f"p/{number}.dcm", "reason": f"truncated: {number} bytes", "remedy": "export it again"}
+        for number in range(5)
     ] + [{"path": "/hospital/Doe^Jane/images/x.dcm", "reason": "has no pixels", "remedy": "drop its row"}]
     artifacts.save_quarantine("index", rows)
 
@@ -191,6 +192,17 @@ def _save_evaluation(
         folder / "pr.csv", index=False
     )
     storage.save_json(folder / "collapse.json", collapse)
+    ranked = sorted(arms, key=lambda arm: -described[arm]["val"]["macro_f1"])
+    bases = [f"none-{arm.split('-')[1]}" for arm in ranked]
+    pd.DataFrame(
+        {
+            "arm": ranked,
+            "selected": [arm == selected for arm in ranked],
+            "baseline": [base if base in arms else "" for base in bases],
+            "seconds": 1.0,
+        }
+    ).to_csv(folder / "arms.csv", index=False)
+    storage.save_json(folder / "notes.json", {"comparison": "Each interval stands alone."})
 
 
 def _class_row(index: pd.DataFrame, arm: str, name: str, selected: bool) -> dict[str, object]:

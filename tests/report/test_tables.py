@@ -29,9 +29,13 @@ def test_a_comparison_that_stands_the_other_way_round_is_turned():
     assert tables.gains(COMPARISON, "b", "x") == {}
 
 
-def test_the_baseline_is_the_same_head_without_resampling():
-    arms = ["none-mlp", "none-logistic", "smote-mlp", "smote-lightgbm"]
-    assert [tables.baseline_of(arm, arms) for arm in arms] == ["none-mlp", "none-logistic", "none-mlp", None]
+def test_the_arms_keep_the_order_and_the_baselines_of_the_evaluation():
+    arms = pd.DataFrame({"arm": ["smote-mlp", "none-mlp", "smote-knn"], "baseline": ["none-mlp", "none-mlp", ""]})
+    assert list(tables.baselines(arms).items()) == [
+        ("smote-mlp", "none-mlp"),
+        ("none-mlp", "none-mlp"),
+        ("smote-knn", None),
+    ]
 
 
 def test_arms_without_a_reference_have_no_row_among_the_differences():
@@ -44,14 +48,18 @@ def test_the_rarest_class_is_one_that_was_tested():
     assert {arm: row["class"] for arm, row in tables.rarest(rows).items()} == {"x": "c", "y": "c"}
 
 
-def test_arms_are_ranked_by_the_validation_key_with_undefined_figures_last():
-    arms = {
-        "a": {"val": {"kappa": 0.5, "auc": 0.6}},
-        "b": {"val": {"kappa": None, "auc": 0.9}},
-        "c": {"val": {"kappa": 0.5, "auc": 0.7}},
-        "d": {"val": {"kappa": 0.9, "auc": 0.7}},
-    }
-    assert tables.ranked({"selected": "d", "arms": arms}, ["kappa", "auc"]) == ["d", "c", "a", "b"]
+def test_quarantine_is_counted_by_reason_without_its_details_each_with_its_first_path():
+    rows = [
+        {"stage": "index", "reason": "no label", "path": "c"},
+        {"stage": "index", "reason": "a copy: same bytes as x", "path": "a"},
+        {"stage": "index", "reason": "a copy: same bytes as y", "path": "b"},
+        {"stage": "pixels", "reason": "a copy", "path": "d"},
+    ]
+    assert tables.quarantine_counts(rows) == [
+        {"stage": "index", "reason": "a copy", "files": 2, "example": "a"},
+        {"stage": "index", "reason": "no label", "files": 1, "example": "c"},
+        {"stage": "pixels", "reason": "a copy", "files": 1, "example": "d"},
+    ]
 
 
 def test_confusion_shares_are_of_the_true_class():

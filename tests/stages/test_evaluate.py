@@ -118,11 +118,29 @@ def test_arms_are_compared_with_the_selected_one_and_their_baseline(given):
     assert table["difference"][3] == pytest.approx(gain, rel=1e-4)
 
 
+def test_the_table_of_arms_has_their_order_their_baseline_and_their_seconds(given):
+    evaluate.run(given)
+    table = pd.read_csv(artifacts.EVALUATION / "arms.csv")
+    assert list(table["arm"]) == ["smote-logistic", "none-logistic"]
+    assert list(table["selected"]) == [True, False]
+    assert list(table["baseline"]) == ["none-logistic", "none-logistic"]
+    assert list(table["seconds"]) == [2.5, 2.5]
+
+
+def test_a_note_says_how_many_equal_arms_differ_by_chance(given):
+    evaluate.run(dataclasses.replace(given, evaluate=dataclasses.replace(given.evaluate, confidence=0.9)))
+    note = json.loads((artifacts.EVALUATION / "notes.json").read_text())["comparison"]
+    assert note.endswith(
+        "Of 100 comparisons between equal arms, about 10 are expected to read better or worse by chance."
+    )
+
+
 def test_a_stale_arm_is_not_read_and_no_baseline_is_no_fault(given):
     write_fit("smote-mlp", fitted(9))
     evaluate.run(dataclasses.replace(given, grid=params.Grid(resamplers=["smote"], heads=["logistic"])))
     assert list(json.loads(artifacts.METRICS.read_text())["arms"]) == ["smote-logistic"]
     assert pd.read_csv(artifacts.COMPARISON).empty
+    assert pd.read_csv(artifacts.EVALUATION / "arms.csv")["baseline"].isna().all()
 
 
 def test_the_arm_is_chosen_on_validation_whatever_it_does_on_test(given):

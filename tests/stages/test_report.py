@@ -101,7 +101,35 @@ def test_the_first_screen_says_who_won_by_how_much_and_what_of_the_rare_class(us
         "(0.57–0.69), adjusted balanced accuracy 0.67 (0.61–0.73)."
     ) in head
     assert "Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19): better." in head
-    assert "The rarest class A (20 test images, 13 patients): recall 0.56 (0.46–0.76) against 0.12 with" in head
+    assert (
+        "The rarest class A (20 test images, 13 patients, 25 predictions): "
+        "smote-logistic finds 14 of 25, recall 0.56 (0.46–0.76), and predicts it 32 times, precision 0.40; "
+        "the baseline none-logistic finds 3 of 25, recall 0.12 (0.02–0.32), and predicts it 32 times, precision 0.40."
+    ) in head
+
+
+def test_classes_without_an_order_have_a_plain_kappa():
+    synthetic.write(classes=synthetic.BLOOD, folds=1, frozen=True, arms=SMALL["arms"])
+    report.run(params.check({**VALUES, "evaluate": {**VALUES["evaluate"], "kappa": "none"}}))
+    html = artifacts.REPORT.read_text()
+    head = html.partition("</header>")[0]
+    assert "macro-F1 0.61 (0.55–0.67), kappa 0.63 (0.57–0.69)" in head
+    assert "The rarest class normal cell (20 test images" in head
+    assert "none kappa" not in html
+    assert "quadratic" not in html
+
+
+def test_the_quarantine_counts_reasons_without_their_details(usual):
+    table = usual.partition('<section id="quarantine">')[2].partition("<details>")[0]
+    assert re.findall(r'<td class="wrap">(.*?)</td>', table) == [
+        *("truncated", "<code>p/0.dcm</code>"),
+        *("has no pixels", "<code>/hospital/Doe^Jane/images/x.dcm</code>"),
+    ]
+
+
+def test_what_is_said_of_drift_is_what_the_split_measures(usual):
+    assert "from its share in all images, in percent of the latter" in usual
+    assert "share in training" not in usual
 
 
 def test_collapse_of_the_selected_arm_stands_in_red_on_the_first_screen():
@@ -185,7 +213,7 @@ def test_figures_that_are_not_defined_show_as_a_dash():
     report.run(PARAMS)
     html = artifacts.REPORT.read_text()
     assert "quadratic kappa –, adjusted balanced accuracy 0.67" in html
-    assert "recall 0.56 against 0.12 with none-logistic; precision – against –." in html
+    assert "recall 0.56, and predicts it 32 times; the baseline none-logistic" in html
     assert not re.search(r"\bnan\b", html)
 
 
