@@ -10,9 +10,10 @@ import numpy as np
 import pydicom
 from PIL import Image, ImageOps
 from pydicom.dataset import FileMetaDataset
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length
+from pydicom.uid import UID
 
 from pipeline.errors import PipelineError
 from pipeline.imaging import files, render
@@ -55,12 +56,13 @@ def picture(file: BinaryIO, name: str, window: str) -> np.ndarray:
 
 
 def _from_dicom(dataset: pydicom.Dataset, name: str, window: str) -> np.ndarray:
-    _check(dataset, name)
     syntax = files.transfer_syntax(dataset)
+    decoder = _decoder(syntax, name)
+    _check(dataset, name)
     if not getattr(dataset, "file_meta", None):
         dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
-    stored, properties = get_decoder(syntax).as_array(
+    stored, properties = decoder.as_array(
         dataset,
         index=0,
         allow_excess_frames=False,  # type: ignore[arg-type] - typed as all options at once
@@ -73,8 +75,16 @@ def _from_dicom(dataset: pydicom.Dataset, name: str, window: str) -> np.ndarray:
         return colour.astype(np.float32) / np.iinfo(colour.dtype).max
     padding = _padding(stored, dataset)
     values = _modality(stored, dataset)
-    voi = _voi(dataset) if window == "file" else None
+    voi = _voi(dataset, name) if window == "file" else None
     return _grey(values, ~padding, voi, dataset.PhotometricInterpretation == "MONOCHROME1", name)
+
+
+def _decoder(syntax: UID, name: str) -> Decoder:
+    try:
+        return get_decoder(syntax)
+    except NotImplementedError:
+        what = f"no decoder: its transfer syntax is {syntax.name if syntax.type else 'unknown'}"
+        raise PipelineError(name, what, "export the file again as Explicit VR Little Endian") from None
 
 
 def _from_picture(file: BinaryIO, name: str, window: str) -> np.ndarray:
@@ -143,13 +153,15 @@ def _modality(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
     return _float(stored) * float(1 if slope is None else slope) + float(intercept or 0)
 
 
-def _voi(dataset: pydicom.Dataset) -> Window | None:
+def _voi(dataset: pydicom.Dataset, name: str) -> Window | None:
     """The first VOI LUT, else the first window; None without one, or with an impossible width."""
     if dataset.get("VOILUTSequence"):
         table, first, bits = _table(dataset.VOILUTSequence[0], dataset)
         return Window(table=(table / (2**bits - 1)).astype(np.float32), first=first)
     center, width = (_first(dataset.get(word)) for word in ("WindowCenter", "WindowWidth"))
     function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
+    if function not in render.FUNCTIONS:
+        raise PipelineError(name, "(0028,1056) VOI LUT Function is unknown", "set render.window: percentile")
     if center is None or width is None or width < (1 if function == "LINEAR" else np.finfo(np.float32).tiny):
         return None
     return Window(center, width, function)

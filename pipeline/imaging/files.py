@@ -73,7 +73,8 @@ def read_dicom(file: BinaryIO, name: str, **options: object) -> pydicom.Dataset:
     if "SOPClassUID" not in dataset and "Rows" not in dataset:
         raise PipelineError(name, "truncated: the file ends within its header or its pixels", _AGAIN)
     if "Rows" not in dataset or "Columns" not in dataset:
-        about = UID(str(dataset.get("SOPClassUID", ""))).name or "of unknown kind"
+        kind_of = UID(str(dataset.get("SOPClassUID", "")))
+        about = kind_of.name if kind_of.type else "of unknown kind"  # else the name is the text of the file
         raise PipelineError(name, f"a DICOM object without pixels: {about}", "leave it out of the labels")
     if "PhotometricInterpretation" not in dataset:
         what = "(0028,0004) Photometric Interpretation is missing"

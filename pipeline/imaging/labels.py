@@ -81,7 +81,7 @@ def match(table: pd.DataFrame, files: pd.DataFrame, root: Path, key: bytes) -> t
     table = table.assign(
         path=_normal_paths(table["path"], root),
         patient=_pseudonyms(table["patient"], key),
-        split=_splits(table["split"]),
+        split=_splits(table["split"], table["line"]),
     )
     by_path = table[table["path"] != ""]
     by_id = table[(table["path"] == "") & (table["id"] != "")]
@@ -162,13 +162,13 @@ def _pseudonyms(identifiers: pd.Series, key: bytes) -> pd.Series:
     return identifiers.map({text: pseudonym(key, text) for text in identifiers.unique()}).astype("str")
 
 
-def _splits(words: pd.Series) -> pd.Series:
+def _splits(words: pd.Series, lines: pd.Series) -> pd.Series:
     found = words.unique().tolist()
     if found == [""]:
         return words
-    unknown = sorted(repr(word) for word in found if word.lower() not in SPLIT_WORDS)
-    if unknown:
-        what = f"the split column holds {', '.join(unknown[:10])}"
+    unknown = lines[words.isin([word for word in found if word.lower() not in SPLIT_WORDS])]
+    if len(unknown):
+        what = f"{len(unknown)} rows have no split word, the first in line {unknown.min()}"
         raise PipelineError("data.split", what, f"use only {', '.join(SPLIT_WORDS)}, in every row")
     return words.map({word: SPLIT_WORDS[word.lower()] for word in found}).astype("str")
 

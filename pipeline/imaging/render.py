@@ -5,6 +5,7 @@ from PIL import Image
 
 # Percentiles of the values that become black and white where a file says nothing of display.
 DARKEST, BRIGHTEST = 0.5, 99.5
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 def window(values: np.ndarray, center: float, width: float, function: str = "LINEAR") -> np.ndarray:

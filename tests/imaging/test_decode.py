@@ -217,6 +217,21 @@ def test_a_window_that_shows_nothing_is_refused():
         show(dataset(RAMP, WindowCenter=5000, WindowWidth=10))
 
 
+def test_an_unknown_window_function_is_refused_without_its_text():
+    made = dataset(RAMP, WindowCenter=3, WindowWidth=4, VOILUTFunction="DOE_JOHN")
+    with pytest.raises(PipelineError, match=r"\(0028,1056\) VOI LUT Function is unknown") as raised:
+        show(made)
+    assert "DOE" not in str(raised.value)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.826.0.1.3680043.99", "19620229 DOE JANE MARY"])
+def test_an_unknown_transfer_syntax_is_refused_without_its_text(syntax):
+    content = to_bytes(encapsulated(dataset(RAMP), b"film", JPEGBaseline8Bit))
+    with pytest.raises(PipelineError, match="no decoder: its transfer syntax is unknown") as raised:
+        show(content.replace(JPEGBaseline8Bit.encode(), syntax.encode()))
+    assert syntax not in str(raised.value)
+
+
 def test_several_frames_are_refused():
     with pytest.raises(PipelineError, match="several frames: 2"):
         show(dataset(RAMP, Rows=1, NumberOfFrames=2))

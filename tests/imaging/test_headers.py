@@ -83,8 +83,8 @@ def test_a_dicom_file_without_preamble_is_read(tmp_path):
     assert read(tmp_path, "b")["transfer_syntax"] == "Implicit VR Little Endian"
 
 
-def state(path):
-    made = dataset(RAMP, SOPClassUID=GrayscaleSoftcopyPresentationStateStorage)
+def state(path, kind=GrayscaleSoftcopyPresentationStateStorage):
+    made = dataset(RAMP, SOPClassUID=kind)
     for word in ("Rows", "Columns", "PixelData"):
         delattr(made, word)
     path.write_bytes(to_bytes(made))
@@ -108,6 +108,7 @@ def pages(path):
             "truncated: the file ends within its header",
         ),
         ("a.dcm", state, "a DICOM object without pixels: Grayscale Softcopy Presentation State Storage"),
+        ("a.dcm", lambda path: state(path, "1.2.826.0.1.19620229"), "a DICOM object without pixels: of unknown kind"),
         ("a.dcm", lambda path: write(path, RAMP, NumberOfFrames=2), "several frames: 2"),
         ("a.tif", pages, "several frames: 2"),
         ("a.dcm", lambda path: write(path, RAMP, Rows=0), "no pixels: (0028,0010) Rows 0"),
