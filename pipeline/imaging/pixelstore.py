@@ -205,7 +205,11 @@ def render_file(path: Path, item: Item, look: Look) -> np.ndarray | Refusal:
         return Refusal(item.image_id, item.fingerprint, reason, "give yourself permission to read it", lasting=False)
     if hashlib.sha256(content).hexdigest()[:32] != item.fingerprint:
         return Refusal(
-            item.image_id, item.fingerprint, "changed after the scan", "run `dvc repro` again", lasting=False
+            item.image_id,
+            item.fingerprint,
+            "changed after the scan",
+            "leave the image folder as it is meanwhile",
+            lasting=False,
         )
     try:
         with files.quiet():
@@ -215,9 +219,9 @@ def render_file(path: Path, item: Item, look: Look) -> np.ndarray | Refusal:
     except MemoryError:
         remedy = "lower engine.workers, or drop its row from the labels"
         return Refusal(item.image_id, item.fingerprint, "not enough memory", remedy, lasting=False)
-    except Exception as error:  # pydicom, Pillow and five decoders raise whatever the damage makes them stumble over
+    except Exception as error:  # whatever the damage makes a decoder stumble over; its text may hold header values
         remedy = "copy or export the file again, or drop its row from the labels"
-        return Refusal(item.image_id, item.fingerprint, f"cannot be decoded: {_line(error)}", remedy)
+        return Refusal(item.image_id, item.fingerprint, f"cannot be decoded: {type(error).__name__}", remedy)
     small = render.fit(picture, look.size, look.fit)
     return np.repeat(small[..., None], 3, axis=-1) if small.ndim < len(look.shape) else small
 
@@ -258,8 +262,3 @@ def _name(number: int) -> str:
 
 def _number(name: str) -> int:
     return int(name.partition(".")[0])
-
-
-def _line(error: Exception) -> str:
-    """The message of an exception on one line of bearable length."""
-    return " ".join((str(error) or type(error).__name__).split())[:300]

@@ -1,6 +1,7 @@
 """index.parquet and image files → the picture store."""
 
 import logging
+import os
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def run(params: Params) -> None:
     made_by = provenance.of("pixels", vars(look), {}, PACKAGES, SOURCES)
     kept, parts = pixelstore.plan(index, pixelstore.load_held(made_by), params.pixels.shard)
     new = sum(item.shard < 0 for items in parts for item in items)
-    folder, root = artifacts.PIXELS.absolute(), Path(params.data.images).absolute()
+    folder, root = artifacts.PIXELS.absolute(), Path(os.path.expanduser(params.data.images)).absolute()
     write = partial(pixelstore.write, folder=folder, root=root, look=look, made_by=made_by)
     written = engine.map(write, pixelstore.number(parts), params.engine.workers, "pixels")
     store = pixelstore.join([kept, *written])
@@ -39,6 +40,16 @@ def run(params: Params) -> None:
     pixelstore.save(store, look, made_by)
     log.info("pixels: %d pictures of %s, %d files read", len(store.rows), " × ".join(map(str, look.shape)), new)
     log.info("set aside: %s", count_reasons(quarantine))
+    _check(index, store)
+
+
+def _check(index: pd.DataFrame, store: Held) -> None:
+    """Fail, after all is saved, if a refusal may pass: a stage that succeeds is not run again for a mended file."""
+    passing = Held(refused=[row for row in store.refused if not row.lasting])
+    if passing.refused:
+        first = min(_quarantine(index, passing), key=lambda row: row["path"])
+        what = f"{len(passing.refused)} of {len(index)} images could not be rendered: {first['reason']}"
+        raise PipelineError(first["path"], what, f"{first['remedy']}; then `dvc repro`: finished work is kept")
 
 
 def _quarantine(index: pd.DataFrame, store: Held) -> list[dict[str, str]]:

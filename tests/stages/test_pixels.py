@@ -37,7 +37,9 @@ def decoded(monkeypatch):
 def given(shard=2, workers=1, data=None, **render):
     return dataclasses.replace(
         PARAMS,
-        data=dataclasses.replace(PARAMS.data, images="images", labels="labels.csv", label="label", **(data or {})),
+        data=dataclasses.replace(
+            PARAMS.data, **{"images": "images", "labels": "labels.csv", "label": "label", **(data or {})}
+        ),
         render=dataclasses.replace(PARAMS.render, **{"size": 16, **render}),
         pixels=dataclasses.replace(PARAMS.pixels, shard=shard),
         engine=dataclasses.replace(PARAMS.engine, workers=workers),
@@ -184,27 +186,82 @@ def test_what_cannot_be_rendered_is_set_aside_with_a_remedy():
     Path("images/4.dcm").write_bytes(to_bytes(dataset(grey(4), Rows=50000, Columns=50000)))
     Path("images/5.dcm").write_bytes(to_bytes(encapsulated(dataset(grey(5)), b"film", MPEG2MPML)))
     assert run().rows["image_id"].tolist() == ["1.2.0", "1.2.6", "1.2.7"]
-    reasons = quarantine()
-    assert reasons.pop("5.dcm").startswith("cannot be decoded: ")
-    assert reasons == {
+    assert quarantine() == {
         "1.dcm": "truncated: (7FE0,0010) Pixel Data has 156 bytes, Rows × Columns need 256",
         "2.dcm": "blank: every pixel has the value 512",
         "3.dcm": "pixel data does not fit the header: (7FE0,0010) Pixel Data has 256 bytes, Rows × Columns need 64",
         "4.dcm": "absurd size: 50000 × 50000 pixels",
+        "5.dcm": "no decoder: its transfer syntax is MPEG2 Main Profile / Main Level",
     }
     assert (artifacts.load_quarantine()["remedy"] != "").all()
 
 
-def test_a_file_that_changed_after_the_scan_is_set_aside_until_the_next_one():
+def test_a_file_that_changed_after_the_scan_fails_the_stage_and_the_rest_is_kept(decoded):
     make(4)
     index.run(given())
     put(1, seed=60)
     Path("images/2.dcm").unlink()
-    pixels.run(given())
+    with pytest.raises(
+        PipelineError, match=r"^1\.dcm: 2 of 4 images could not be rendered: changed after the scan\n.*dvc repro"
+    ):
+        pixels.run(given())
     assert quarantine() == {"1.dcm": "changed after the scan", "2.dcm": "cannot be read: No such file or directory"}
+    check(artifacts.load_pixels(), {0: 0, 3: 3})
     label([0, 1, 3])
+    decoded.clear()
     check(run(), {0: 0, 1: 60, 3: 3})
+    assert decoded == ["1.dcm"]
     assert quarantine() == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "cannot be read: Permission denied"),
+        (MemoryError(), "not enough memory"),
+    ],
+)
+def test_what_may_go_well_next_time_fails_the_stage_and_is_tried_again(monkeypatch, decoded, error, reason):
+    make(3)
+    target = (decode, "picture") if isinstance(error, MemoryError) else (Path, "read_bytes")
+    original = getattr(*target)
+
+    def fail(*args):
+        if "1.dcm" in str(args):
+            raise error
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*target, fail)
+        with pytest.raises(PipelineError, match=rf"^1\.dcm: 1 of 3 images could not be rendered: {reason}\n"):
+            run()
+    assert quarantine() == {"1.dcm": reason}
+    decoded.clear()
+    assert len(run()) == 3
+    assert decoded == ["1.dcm"]
+    assert quarantine() == {}
+
+
+def test_no_text_of_a_decoder_is_kept(monkeypatch):
+    make(3)
+    picture = decode.picture
+
+    def stumble(file, name, window):
+        if name == "1.dcm":
+            raise KeyError("Patient^Name")
+        return picture(file, name, window)
+
+    monkeypatch.setattr(decode, "picture", stumble)
+    run()
+    assert quarantine() == {"1.dcm": "cannot be decoded: KeyError"}
+    written = b"".join(path.read_bytes() for path in artifacts.ROOT.rglob("*") if path.is_file())
+    assert b"Patient^Name" not in written
+
+
+def test_a_tilde_stands_for_the_home_folder(tmp_path, monkeypatch):
+    make(3)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(run(data={"images": "~/images"})) == 3
 
 
 def test_no_picture_at_all_is_an_error_with_the_counts():
