@@ -54,7 +54,7 @@ class Disk:
 IMAGES = st.dictionaries(st.sampled_from("abcdefghij"), st.integers(0, 2), min_size=1)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(IMAGES, min_size=1, max_size=6), st.integers(1, 4), st.sets(st.sampled_from("abc")))
 def test_any_history_ends_with_the_wanted_pictures_and_renders_each_once(history, size, bad):
     disk = Disk()
