@@ -175,6 +175,7 @@ def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, An
     quarantine = tables.without_root(results.quarantine, images)
     return {
         "images": len(results.index),
+        "no_picture": len(tables.records(results.quarantine, stage="pixels")),
         "patients": results.index["group"].nunique(),
         "class_counts": tables.class_counts(results.index, classes),
         "facts": tables.facts(results.index),

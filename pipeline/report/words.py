@@ -70,9 +70,12 @@ def estimate(figures: Mapping[str, Any], key: str) -> str:
 
 
 def difference(row: Mapping[str, Any]) -> str:
-    """+0.12 (+0.05 to +0.19), from `difference`, `low` and `high`."""
+    """+0.12 (+0.05 to +0.19), from `difference`, `low` and `high`; an end near 0 shows on which side it lies."""
     text = signed(row["difference"])
-    return text if absent(row["low"]) else f"{text} ({signed(row['low'])} to {signed(row['high'])})"
+    if absent(row["low"]):
+        return text
+    low, high = (signed(end, 4 if 0 < abs(end) < 0.005 else 2) for end in (row["low"], row["high"]))
+    return f"{text} ({low} to {high})"
 
 
 def count(value: int, noun: str = "", plural: str = "") -> str:

@@ -1,5 +1,7 @@
 """The arms with their intervals, printed."""
 
+import io
+
 import pandas as pd
 from rich import box
 from rich.console import Console
@@ -20,33 +22,48 @@ def run(params: Params) -> None:
     arms = pd.read_csv(path)
     flags = storage.load_json(artifacts.EVALUATION / "collapse.json", "evaluate")
     kappa = "kappa" if params.evaluate.kappa == "none" else f"{params.evaluate.kappa} kappa"
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    console.print(table(arms, flags, kappa))
-    console.print(
+    show(table(arms, flags, kappa))
+    print(
         f"Test figures ({params.evaluate.confidence:.0%} intervals over patients). "
-        f"* selected on validation by {', '.join(params.evaluate.select)}.",
-        highlight=False,
+        f"* selected on validation by {', '.join(params.evaluate.select)}."
     )
+    for arm in arms["arm"][arms["arm"].map(flags.get).astype(bool)]:
+        print(f"{arm}: {marker(flags[arm])}")
     if artifacts.REPORT.exists():
         print(artifacts.REPORT)
 
 
+def show(made: Table) -> None:
+    """Print in colour on a terminal, elsewhere as lines without trailing blanks."""
+    console = Console()
+    if console.is_terminal:
+        console.print(made)
+        return
+    piped = Console(width=PIPED_WIDTH, file=io.StringIO())
+    with piped.capture() as capture:
+        piped.print(made)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
 def table(arms: pd.DataFrame, flags: dict[str, list[dict[str, object]]], kappa: str) -> Table:
-    """The rows of arms.csv, with the clauses of collapse.json that fired."""
-    shown = {"macro_f1": "macro-F1", "kappa": kappa, "balanced_accuracy_adjusted": "adjusted balanced accuracy"}
+    """The rows of arms.csv, with how many clauses of collapse.json fired."""
+    shown = {"macro_f1": "macro-F1", "kappa": kappa, "balanced_accuracy_adjusted": "adj. bal. accuracy"}
     made = Table("arm", *shown.values(), "collapse", box=box.SIMPLE)
     for row in arms.to_dict("records"):
         name = f"{row['arm']} *" if row["selected"] else row["arm"]
         figures = [figure(row[key], row[f"{key}_low"], row[f"{key}_high"]) for key in shown]
-        made.add_row(name, *figures, marker(flags[row["arm"]]), style="bold" if row["selected"] else "")
+        made.add_row(name, *figures, signs(len(flags[row["arm"]])), style="bold" if row["selected"] else "")
     return made
 
 
 def figure(value: float, low: float, high: float) -> str:
     """0.612 (0.55–0.67); a dash where there is none."""
     return "–" if pd.isna(value) else f"{value:.3f} ({low:.2f}–{high:.2f})"
+
+
+def signs(count: int) -> str:
+    """1 sign, 2 signs; nothing for none."""
+    return f"{count} sign{'s' if count > 1 else ''}" if count else ""
 
 
 def marker(flags: list[dict[str, object]]) -> str:

@@ -33,6 +33,12 @@ def test_spans_and_estimates():
     assert words.difference({"difference": 0.12, "low": 0.05, "high": 0.19}) == "+0.12 (+0.05 to +0.19)"
 
 
+def test_an_end_of_a_difference_that_rounds_to_zero_keeps_its_side():
+    better = {"difference": 0.07, "low": 0.0013, "high": 0.12}
+    assert words.difference(better) == "+0.07 (+0.0013 to +0.12)"
+    assert words.difference({"difference": 0.0, "low": 0.0, "high": 0.0}) == "0.00 (0.00 to 0.00)"
+
+
 def test_counts_and_shares():
     assert words.count(1000, "image") == "1,000 images"
     assert words.count(1, "image") == "1 image"

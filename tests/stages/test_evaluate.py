@@ -229,6 +229,23 @@ def test_results_print_every_arm_unwrapped_with_its_intervals(given, capsys, mon
     assert lines[-1] == "artifacts/report.html"
 
 
+def test_the_printed_table_is_narrow_and_has_no_trailing_blanks_and_collapse_is_told_below(given, capsys):
+    evaluate.run(given)
+    arms, flags = read("arms.csv"), storage.load_json(artifacts.EVALUATION / "collapse.json", "evaluate")
+    arms["arm"] = ["borderline_smote-lightgbm", "none-logistic"]
+    flags["borderline_smote-lightgbm"] = [{"clause": "never_predicted", "class": "x" * 90}] * 3
+    arms.to_csv(artifacts.EVALUATION / "arms.csv", index=False)
+    storage.save_json(artifacts.EVALUATION / "collapse.json", flags)
+    results.run(given)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    table = [line for line in lines if "(" in line and "–" in line]
+    assert len(table) == 2
+    assert max(map(len, lines[: lines.index(table[1]) + 1])) <= 110
+    assert table[0].endswith("3 signs")
+    assert lines[-1].startswith("borderline_smote-lightgbm: never_predicted xxx")
+
+
 def test_results_show_what_collapsed_and_a_dash_for_no_figure():
     flags = [{"clause": "never_predicted", "class": "A"}, {"clause": "kappa"}]
     assert results.marker(flags) == "never_predicted A, kappa"

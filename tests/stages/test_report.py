@@ -127,6 +127,13 @@ def test_the_quarantine_counts_reasons_without_their_details(usual):
     ]
 
 
+def test_images_without_a_picture_are_counted_beside_the_data():
+    synthetic.write(**SMALL)
+    artifacts.save_quarantine("pixels", [{"path": "p/9.dcm", "reason": "blank", "remedy": "drop its row"}])
+    report.run(PARAMS)
+    assert "Of 1 no picture could be made" in artifacts.REPORT.read_text()
+
+
 def test_what_is_said_of_drift_is_what_the_split_measures(usual):
     assert "from its share in all images, in percent of the latter" in usual
     assert "share in training" not in usual
