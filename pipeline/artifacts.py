@@ -353,7 +353,7 @@ def load_fit(arm: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """An arm's predictions (image_id, fold, role, label, p_<class>…) and its fit.json."""
     stage, folder = f"fit@{arm}", FITS / arm
     report = storage.load_json(folder / "fit.json", stage)
-    storage.verify(folder / "predictions.parquet", report["files"]["predictions.parquet"], stage)
+    storage.verify(folder / "predictions.parquet", report.get("files", {}).get("predictions.parquet", ""), stage)
     return pd.read_parquet(folder / "predictions.parquet"), report
 
 
