@@ -22,7 +22,7 @@ OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
-ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
+ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 Selector = Literal["balanced_accuracy_adjusted", "kappa", "auc", "macro_f1", "balanced_accuracy", "average_precision"]
 
 

@@ -156,15 +156,19 @@ def absent_classes(counts: np.ndarray, table: np.ndarray, folds: int, required: 
             yield int(role), int(label)
 
 
-def worst_drift(counts: np.ndarray, table: np.ndarray) -> tuple[float, int]:
+def worst_drift(counts: np.ndarray, table: np.ndarray) -> tuple[float, int | None]:
     """Largest relative difference of a class's share in a role from its share in all rows, and the class.
 
-    Only classes with at least ten patients per role count: fewer whole patients can't be dealt out evenly.
+    Only classes with at least ten patients per role are judged: fewer whole patients can't be dealt out evenly. Where
+    none is, the answer is (0, None).
     """
     overall = counts.sum(0) / counts.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
         drift = np.nanmax(np.abs(table / table.sum(1, keepdims=True) / overall - 1), axis=0)
-    drift[(counts > 0).sum(0) < 10 * len(ROLES)] = 0
+    judged = (counts > 0).sum(0) >= 10 * len(ROLES)
+    if not judged.any():
+        return 0.0, None
+    drift[~judged] = 0
     return float(drift.max()), int(drift.argmax())
 
 
@@ -245,7 +249,10 @@ def describe(index: pd.DataFrame, classes: Sequence[str], split: Sequence[np.nda
             }
             for role, name in enumerate(ROLES)
         }
-        folds.append({"fold": fold, "roles": described, "worst_drift": drift, "worst_class": classes[worst]})
+        drifted = {"worst_drift": None, "worst_class": None}
+        if worst is not None:
+            drifted = {"worst_drift": drift, "worst_class": classes[worst]}
+        folds.append({"fold": fold, "roles": described, **drifted})
     return {"seed": seed, "classes": list(classes), "folds": folds, "warnings": warnings}
 
 
@@ -268,7 +275,7 @@ def _refuse_single_patients(index: pd.DataFrame, classes: Sequence[str], counts:
         )
         raise PipelineError(
             "data.label",
-            f"classes with a single patient can't be both trained on and tested: {few}",
+            f"classes with fewer than two patients can't be both trained on and tested: {few}",
             "add patients, merge the class with a neighbour in the labels CSV, or leave it out by data.classes",
         )
 

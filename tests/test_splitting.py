@@ -78,7 +78,7 @@ def test_a_class_with_one_patient_is_refused_with_its_name_and_size():
     index = cohort(np.random.default_rng(4), 50, [0.5, 0.5])
     index.loc[index["group"] == "g20", "label"] = "rare"
     images = (index["group"] == "g20").sum()
-    with pytest.raises(PipelineError, match=rf"single patient.*rare \({images} images\)\n  Remedy: add patients"):
+    with pytest.raises(PipelineError, match=rf"fewer than two patients.*rare \({images} images\)\n  Remedy: add"):
         splitting.split_by_patient(index, ["c0", "c1", "rare"], 1, 1, 0.2, 0.2, 3, 0)
 
 
@@ -129,6 +129,7 @@ def test_the_summary_counts_images_and_patients_and_names_what_is_absent():
     (roles,) = splitting.split_as_given(index, ["A", "B"], 0.2, 3, 0)
     summary = splitting.describe(index, ["A", "B"], [roles], 0)
     assert summary["folds"][0]["roles"]["val"] == {"images": 2, "patients": 1, "classes": {"A": 2, "B": 0}}
+    assert summary["folds"][0]["worst_drift"] is summary["folds"][0]["worst_class"] is None  # four patients: not judged
     assert summary["warnings"] == ["fold 0: class B has no image in val"]
 
 

@@ -83,7 +83,8 @@ def _load_file(model: TimmModel, path: Path, channels: int) -> None:
     try:
         state = load_state_dict(str(path), device="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise a class of their own for each kind of damage
-        raise PipelineError(path, f"is no checkpoint that can be read ({error})", REMEDY) from error
+        what = f"is no checkpoint that can be read ({type(error).__name__})"
+        raise PipelineError(path, what, REMEDY) from error
     cfg = model.pretrained_cfg
     first, last = _names(cfg["first_conv"]), _names(cfg["classifier"])
     for layer in first:

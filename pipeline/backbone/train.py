@@ -65,6 +65,8 @@ def train(
         if not np.isfinite(train_loss):
             raise PipelineError(f"finetune, epoch {epoch}", "the training loss is not finite", "lower finetune.lr")
         val_loss, probabilities = predict(model, take, labels, val_rows, recipe.batch_size)
+        if not np.isfinite(probabilities).all():
+            raise PipelineError(f"finetune, epoch {epoch}", "the model's outputs are not finite", "lower finetune.lr")
         key, columns = judge(labels[val_rows], probabilities)
         if best_key is None or key > best_key:
             best_key, best_state, best_epoch = key, copy.deepcopy(model.state_dict()), epoch

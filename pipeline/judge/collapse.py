@@ -53,6 +53,11 @@ def flags(
     return found
 
 
+def is_constant(probabilities: np.ndarray) -> bool:
+    """Whether nearly every row of probabilities (n, K) gets the same class."""
+    return float(np.bincount(probabilities.argmax(axis=1)).max()) > MOST_IN_ONE_CLASS * len(probabilities)
+
+
 def _clause(clause: str, value: float, threshold: float, of_class: str | None = None) -> dict[str, Any]:
     found = {"clause": clause, "value": float(value), "threshold": threshold, "operating_point": "argmax"}
     return found if of_class is None else {**found, "class": of_class}

@@ -1,6 +1,6 @@
 """Which arm comes first, and whether it is better than another."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,13 @@ def note(confidence: float) -> str:
     )
 
 
-def rank(figures: Mapping[str, Mapping[str, float]], keys: Sequence[str]) -> list[str]:
-    """Arms from best to worst by these figures in order; equal arms stay in the order given."""
-    return sorted(figures, key=lambda arm: selection_key(figures[arm], keys), reverse=True)
+def rank(figures: Mapping[str, Mapping[str, float]], keys: Sequence[str], constant: Collection[str] = ()) -> list[str]:
+    """Arms from best to worst by these figures in order; equal arms stay in the order given.
+
+    Arms in `constant` come last: one answer to every image has a chance-corrected figure of 0, which an arm that tries
+    can fall below by chance.
+    """
+    return sorted(figures, key=lambda arm: (arm not in constant, selection_key(figures[arm], keys)), reverse=True)
 
 
 def compare(

@@ -28,6 +28,9 @@ def run(params: Params) -> None:
     storage.write_atomic(artifacts.AUDIT_PAGE, audit_page.render(content, params.report.title).encode())
     verdicts = [finding.verdict for finding in found.values()]
     log.info("audit: %s", ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)))
+    for name, finding in found.items():
+        if finding.verdict == "look":
+            log.warning("look at %s: %s", name, finding.finding)
     failed = {name: finding.finding for name, finding in found.items() if finding.verdict == "invalid"}
     if failed:
         lines = "".join(f"\n  - {name}: {sentence}" for name, sentence in failed.items())

@@ -32,7 +32,8 @@ def run(params: Params) -> None:
     val, test = ({arm: rows_of(table, role, index) for arm, table in tables.items()} for role in ("val", "test"))
     each = (judge(val[arm], test[arm], how.kappa, how.draws, how.confidence, how.seed) for arm in tables)
     judged = dict(zip(tables, engine.track(each, len(tables), "evaluate"), strict=True))
-    ranked = comparison.rank({arm: one.figures["val"] for arm, one in judged.items()}, how.select)
+    constant = {arm for arm, rows in val.items() if collapse.is_constant(rows.predictions.probabilities)}
+    ranked = comparison.rank({arm: one.figures["val"] for arm, one in judged.items()}, how.select, constant)
     tested = {arm: rows.predictions for arm, rows in test.items()}
     save_verdict(judged, ranked, baselines, how.confidence)
     save_arms(judged, ranked, baselines, how.select, {arm: fit_seconds(report) for arm, (_, report) in fits.items()})

@@ -64,7 +64,7 @@ def _made_by(
     section: dict[str, Any] = {**dataclasses.asdict(params.backbone), **shape, "seed": params.finetune.seed}
     if split is not None:
         inputs |= {
-            "pixels": pictures.manifest["files"]["rows.parquet"],
+            "pictures": provenance.checksum_of(pictures.rows[["image_id", "fingerprint"]]),
             "render": provenance.checksum_of_json(pictures.manifest["made_by"]),
             "split": artifacts.split_checksum(split, index),
         }

@@ -34,7 +34,7 @@ def run(params: Params, arm: str) -> None:
             fitted = list(engine.map(work, units, params.engine.workers, arm, threads=True))
         except arms.refusals() as error:
             raise PipelineError(f"fit {arm}", str(error), "mend the params of this arm") from error
-    said = sorted({f"{warning.category.__name__}: {warning.message}" for warning in caught})
+    said = sorted({f"{warning.category.__name__}: {str(warning.message).splitlines()[0]}" for warning in caught})
     for message in said:
         log.warning(message)
     predictions = [_predictions(fold, of, one, classes) for fold, of, one in zip(folds, rows, fitted, strict=True)]

@@ -90,6 +90,18 @@ def _check(index: pd.DataFrame, quarantine: list[dict[str, str]], root: Path) ->
     if index.empty:
         raise PipelineError(root, f"no image can be used: {count_reasons(quarantine)}", remedy)
     classes = artifacts.classes(index, None)
+    twins = pd.Series(classes).groupby([_spelling(name) for name in classes]).agg(list)
+    for names in twins[twins.map(len) > 1]:
+        what = f"{' and '.join(map(repr, names))} look like one class"
+        raise PipelineError("data.label", what, "spell it in one way in the labels")
     if len(classes) < 2:
         what = f"all {len(index)} images have the label {classes[0]!r} (set aside: {count_reasons(quarantine)})"
         raise PipelineError("data.label", what, "a classifier needs two classes: name another column, or add images")
+
+
+def _spelling(label: str) -> str:
+    """What `1`, `1.0` and `01`, or `normal` and `Normal`, have in common."""
+    try:
+        return repr(float(label))
+    except ValueError:
+        return label.casefold()

@@ -1,6 +1,7 @@
 """index.parquet → splits.parquet, splits.json."""
 
 import logging
+from typing import Any
 
 import pandas as pd
 
@@ -35,12 +36,12 @@ def run(params: Params) -> None:
     artifacts.save_splits(pd.concat(folds, ignore_index=True), summary)
     for fold in summary["folds"]:
         counts = ", ".join(f"{role} {of['images']} of {of['patients']} patients" for role, of in fold["roles"].items())
-        log.info(
-            "fold %s: %s; worst ratio drift %.1f %% (%s)",
-            fold["fold"],
-            counts,
-            100 * fold["worst_drift"],
-            fold["worst_class"],
-        )
+        log.info("fold %s: %s; worst ratio drift %s", fold["fold"], counts, _drift(fold))
     for warning in summary["warnings"]:
         log.warning(warning)
+
+
+def _drift(fold: dict[str, Any]) -> str:
+    if fold["worst_class"] is None:
+        return "not judged, since every class has few patients"
+    return f"{fold['worst_drift']:.1%} ({fold['worst_class']})"

@@ -94,6 +94,12 @@ def test_a_loss_that_is_not_finite_stops_with_the_remedy(squares):
         run(squares, dataclasses.replace(RECIPE, lr=1e30, epochs=4))
 
 
+def test_outputs_that_are_not_finite_stop_with_the_remedy(squares, monkeypatch):
+    monkeypatch.setattr(train, "predict", lambda *_: (float("nan"), np.full((20, 2), np.nan)))
+    with pytest.raises(PipelineError, match=r"epoch 1: the model's outputs are not finite\n  Remedy: lower"):
+        run(squares)
+
+
 def test_last_block_leaves_the_other_weights_alone(squares):
     fresh = models.create("resnet10t", "none", 1, 32, 2, 0).state_dict()
     trained = run(squares, dataclasses.replace(RECIPE, policy="last_block"))[0].state_dict()

@@ -64,3 +64,10 @@ def test_the_threshold_stands_beside_the_value_and_kappa_follows_its_weighting()
     assert quadratic["kappa"]["threshold"] == 0.2
     assert quadratic["kappa"]["value"] < 0.2
     assert "kappa" not in unweighted
+
+
+def test_one_answer_to_more_than_95_percent_is_constant():
+    answers = np.eye(2)[[0] * 95 + [1] * 5]
+    assert not collapse.is_constant(answers)
+    answers[95] = [1, 0]
+    assert collapse.is_constant(answers)

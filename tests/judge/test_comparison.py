@@ -55,6 +55,12 @@ def test_arms_are_ranked_by_the_keys_in_order():
     assert comparison.rank(figures, ["auc"]) == ["c", "d", "b", "a"]
 
 
+def test_an_arm_that_gives_one_answer_comes_last():
+    figures = {"constant": {"kappa": 0.0}, "weak": {"kappa": -0.011}}
+    assert comparison.rank(figures, ["kappa"]) == ["constant", "weak"]
+    assert comparison.rank(figures, ["kappa"], {"constant"}) == ["weak", "constant"]
+
+
 @given(st.permutations(["a", "b", "c"]))
 def test_equal_arms_keep_the_order_of_the_grid(order):
     assert comparison.rank({name: {"auc": 0.5} for name in order}, ["auc"]) == order

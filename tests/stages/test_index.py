@@ -322,6 +322,15 @@ def test_a_single_class_is_an_error():
         run()
 
 
+@pytest.mark.parametrize("spellings", [("1", "1.0"), ("sick", "Sick")])
+def test_two_spellings_of_a_class_are_an_error(spellings):
+    make()
+    one, other = spellings
+    label(f"0.dcm,{one}\n1.dcm,{other}\n2.dcm,healthy\n")
+    with pytest.raises(PipelineError, match=r"'.*' and '.*' look like one class\n  Remedy: spell it in one way"):
+        run()
+
+
 def test_no_usable_image_is_an_error_with_the_counts():
     make()
     label("a.dcm,x\nb.dcm,y\n")
