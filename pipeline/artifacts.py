@@ -36,13 +36,7 @@ REPORT = ROOT / "report.html"
 
 ROLES = ("train", "val", "test")
 
-INDEX_COLUMNS = {
-    "image_id": "str",
-    "path": "str",
-    "group": "str",
-    "exam": "str",
-    "label": "str",
-    "split": "str",
+HEADER_COLUMNS = {
     "modality": "str",
     "rows": "int32",
     "columns": "int32",
@@ -54,6 +48,15 @@ INDEX_COLUMNS = {
     "laterality": "str",
     "view": "str",
     "burned_in": "str",
+}
+INDEX_COLUMNS = {
+    "image_id": "str",
+    "path": "str",
+    "group": "str",
+    "exam": "str",
+    "label": "str",
+    "split": "str",
+    **HEADER_COLUMNS,
     "size": "int64",
     "fingerprint": "str",
 }
@@ -67,17 +70,7 @@ SCAN_COLUMNS = {
     "patient": "str",
     "accession": "str",
     "study": "str",
-    "modality": "str",
-    "rows": "int32",
-    "columns": "int32",
-    "frames": "int32",
-    "bits_stored": "int16",
-    "signed": "bool",
-    "photometric": "str",
-    "transfer_syntax": "str",
-    "laterality": "str",
-    "view": "str",
-    "burned_in": "str",
+    **HEADER_COLUMNS,
     "reason": "str",
     "remedy": "str",
 }

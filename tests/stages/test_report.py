@@ -131,7 +131,7 @@ def test_images_without_a_picture_are_counted_beside_the_data():
     synthetic.write(**SMALL)
     artifacts.save_quarantine("pixels", [{"path": "p/9.dcm", "reason": "blank", "remedy": "drop its row"}])
     report.run(PARAMS)
-    assert "Of 1 no picture could be made" in artifacts.REPORT.read_text()
+    assert "For 1 of them no picture could be made" in artifacts.REPORT.read_text()
 
 
 def test_what_is_said_of_drift_is_what_the_split_measures(usual):
