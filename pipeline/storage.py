@@ -65,6 +65,10 @@ def folder_atomic(path: Path) -> Iterator[Path]:
                     os.fsync(opened.fileno())
             os.chmod(aside, 0o755)
             _take_place(aside, path, old)
+        except PipelineError as error:
+            if isinstance(error.__cause__, OSError):  # of a file aside, which the user knows by the name of the folder
+                raise error.__cause__ from None
+            raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
