@@ -4,7 +4,8 @@ import difflib
 import inspect
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -105,6 +106,16 @@ def check(
     if faults:
         lines = "".join(f"\n  - {fault}" for fault in faults)
         raise PipelineError("params.yaml", f"{len(faults)} in the grid:{lines}", "mend these entries, then run again")
+
+
+@contextmanager
+def threads_each(threads: int) -> Iterator[None]:
+    """Every library uses this many threads: how many it gets must not depend on what else runs, or sums differ."""
+    import sklearn.neighbors  # noqa: F401 - a library must be loaded to be limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads):
+        yield
 
 
 def bind_resampler(name: str, values: Mapping[str, Any]) -> Callable[..., Any]:

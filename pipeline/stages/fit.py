@@ -28,7 +28,8 @@ def run(params: Params, arm: str) -> None:
     rows = [artifacts.join_rows(features.rows, index, splits[splits["fold"] == fold], classes) for fold in folds]
     units = [(fold, features.of_fold(fold), of) for fold, of in zip(folds, rows, strict=True)]
     work = partial(_fit_fold, classes=len(classes), resample=resample, head=make_head, seed=params.fit.seed)
-    with warnings.catch_warnings(record=True) as caught:
+    cores = engine.workers(params.engine.workers)
+    with warnings.catch_warnings(record=True) as caught, arms.threads_each(max(1, cores // len(units))):
         warnings.simplefilter("always")
         try:
             fitted = list(engine.map(work, units, params.engine.workers, arm, threads=True))

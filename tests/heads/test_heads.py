@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from imports import ROOT
 from ruamel.yaml import YAML
 
+from pipeline import engine
 from pipeline.errors import PipelineError
 from pipeline.heads import arms
 from pipeline.heads.classifiers import HEADS
@@ -172,6 +173,23 @@ def test_resampling_before_the_split_inflates_the_score_and_after_the_split_does
     leaked = over(X, y, random_state=np.random.RandomState(0))
     assert balanced_accuracy(leaked.X, leaked.y, arms.bind_resampler("none", {})) > 0.85
     assert abs(balanced_accuracy(X, y, over) - 0.5) < 0.12
+
+
+def test_folds_in_parallel_give_the_same_bits_each_time():
+    """Sums depend on the number of BLAS threads, and that on what the other folds do, unless it is fixed."""
+    X, y = blobs([300, 200, 60], dimensions=300)
+    head = arms.bind_head("logistic", VALUES["heads"]["logistic"])
+    smote = arms.bind_resampler("smote", VALUES["resamplers"]["smote"])
+
+    def fit(fold):
+        return arms.fit_fold(X, y, np.arange(400), np.arange(400, 560), 3, smote, head, (0, fold)).probabilities
+
+    def run():
+        with arms.threads_each(1):
+            return np.stack(list(engine.map(fit, range(4), 2, "folds", threads=True)))
+
+    first = run()
+    assert all(np.array_equal(run(), first) for _ in range(3))
 
 
 def test_all_faults_of_the_grid_are_reported_at_once_with_what_there_is():
