@@ -111,7 +111,7 @@ def check(
 @contextmanager
 def threads_each(threads: int) -> Iterator[None]:
     """Every library uses this many threads: how many it gets must not depend on what else runs, or sums differ."""
-    import sklearn.neighbors  # noqa: F401 - a library must be loaded to be limited
+    import sklearn.preprocessing  # noqa: F401 - a library must be loaded to be limited
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(threads):
