@@ -48,6 +48,10 @@ HEADER_COLUMNS = {
     "laterality": "str",
     "view": "str",
     "burned_in": "str",
+    "derived": "bool",
+    "secondary": "bool",
+    "intent": "str",
+    "manufacturer": "str",
 }
 INDEX_COLUMNS = {
     "image_id": "str",
@@ -56,6 +60,7 @@ INDEX_COLUMNS = {
     "exam": "str",
     "label": "str",
     "split": "str",
+    "frame": "int32",
     **HEADER_COLUMNS,
     "size": "int64",
     "fingerprint": "str",
@@ -76,7 +81,15 @@ SCAN_COLUMNS = {
 }
 QUARANTINE_COLUMNS = ("path", "stage", "reason", "remedy")
 SPLITS_COLUMNS = {"image_id": "str", "fold": "int16", "role": "str"}
-PIXEL_ROWS = {"image_id": "str", "shard": "int32", "row": "int32", "fingerprint": "str"}
+PIXEL_ROWS = {
+    "image_id": "str",
+    "shard": "int32",
+    "row": "int32",
+    "fingerprint": "str",
+    "window": "str",
+    "crop": "str",
+    "mirrored": "bool",
+}
 FEATURE_ROWS = {"image_id": "str", "fingerprint": "str"}
 
 

@@ -3,10 +3,11 @@
 import dataclasses
 import difflib
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -23,6 +24,19 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
 ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+
+
+def _window(value: object) -> str | tuple[float, float]:
+    if isinstance(value, str) and value in ("file", "percentile"):
+        return value
+    if isinstance(value, list) and len(value) == 2 and all(type(number) in (int, float) for number in value):
+        center, width = map(float, value)
+        if math.isfinite(center) and 0 < width < math.inf:
+            return center, width
+    raise ValueError("must be file, percentile, or [center, width] with a width above 0")
+
+
+Window = Annotated[str | tuple[float, float], PlainValidator(_window)]
 Selector = Literal["balanced_accuracy_adjusted", "kappa", "auc", "macro_f1", "balanced_accuracy", "average_precision"]
 
 
@@ -45,6 +59,8 @@ class Data(_Section):
     split: Name | None
     task: Literal["multiclass"]
     classes: Annotated[list[ClassName], Field(min_length=2)] | None
+    frames: Literal["first", "middle", "max", "all"]
+    max_quarantined: Share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +95,12 @@ class Render(_Section):
     """From the stored values of a file to a small picture."""
 
     size: Annotated[int, Field(ge=16)]
-    fit: Literal["pad", "squash"]
-    window: Literal["file", "percentile"]
+    fit: Literal["pad", "squash", "crop"]
+    window: Window
+    voi: Count
+    crop: Literal["none", "foreground"]
+    face: Literal["as_is", "right"]
+    bits: Literal[8, 16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +108,7 @@ class Pixels(_Section):
     """The picture store."""
 
     shard: Count
+    timeout: Positive
 
 
 @dataclasses.dataclass(frozen=True)

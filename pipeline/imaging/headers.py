@@ -1,6 +1,5 @@
 """What a file says of itself, without decoding its pixels. No name, no date, no raw id leaves this module."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -8,7 +7,7 @@ from typing import Any, BinaryIO
 import pydicom
 
 from pipeline.errors import PipelineError
-from pipeline.imaging import files
+from pipeline.imaging import files, fingerprint
 from pipeline.imaging.identity import pseudonym
 
 # Of a DICOM file, these elements are read and no other.
@@ -30,6 +29,9 @@ TAGS = [
     "Laterality",
     "ViewPosition",
     "BurnedInAnnotation",
+    "ImageType",
+    "PresentationIntentType",
+    "Manufacturer",
 ]
 
 _EMPTY: dict[str, Any] = {
@@ -49,6 +51,10 @@ _EMPTY: dict[str, Any] = {
     "laterality": "",
     "view": "",
     "burned_in": "",
+    "derived": False,
+    "secondary": False,
+    "intent": "",
+    "manufacturer": "",
     "reason": "",
     "remedy": "",
 }
@@ -68,7 +74,7 @@ def read(root: Path, path: str, key: bytes) -> dict[str, Any]:
     row = {"path": path, **_EMPTY}
     try:
         with (root / path).open("rb") as file:
-            row["fingerprint"] = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+            row["fingerprint"] = fingerprint.of(file)
             row.update(_fields(file, path, key))
             _refuse(path, row)
     except PipelineError as error:
@@ -97,6 +103,7 @@ def _dicom_fields(dataset: pydicom.Dataset, key: bytes) -> dict[str, Any]:
         return str(dataset.get(keyword) or "").strip()
 
     uid = text("SOPInstanceUID")
+    kinds = [str(value) for value in dataset.get("ImageType") or []]
     return {
         "sop_uid": uid if is_valid_uid(uid) else "",
         "patient": pseudonym(key, text("PatientID")),
@@ -113,6 +120,10 @@ def _dicom_fields(dataset: pydicom.Dataset, key: bytes) -> dict[str, Any]:
         "laterality": _code(text("ImageLaterality") or text("Laterality")),
         "view": _code(text("ViewPosition")),
         "burned_in": _code(text("BurnedInAnnotation")),
+        "derived": kinds[:1] == ["DERIVED"],
+        "secondary": kinds[1:2] == ["SECONDARY"],
+        "intent": _code(text("PresentationIntentType")),
+        "manufacturer": _code(text("Manufacturer"), 64),
     }
 
 

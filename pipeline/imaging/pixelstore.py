@@ -20,24 +20,10 @@ import pandas as pd
 
 from pipeline import artifacts, provenance, storage
 from pipeline.errors import PipelineError
-from pipeline.imaging import decode, files, render
+from pipeline.imaging import fingerprint, picture
+from pipeline.imaging.picture import Look
 
 KEYS = ["image_id", "fingerprint"]
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a picture is rendered: side in pixels, `pad` or `squash`, `file` or `percentile`, 1 or 3 channels."""
-
-    size: int
-    fit: str
-    window: str
-    channels: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one picture."""
-        return (self.size, self.size, 3) if self.channels == 3 else (self.size, self.size)
 
 
 @dataclass(frozen=True)
@@ -47,6 +33,7 @@ class Item:
     image_id: str
     fingerprint: str
     path: str
+    frame: int = 1
     shard: int = -1
     row: int = -1
 
@@ -121,7 +108,7 @@ def plan(index: pd.DataFrame, held: Held, size: int) -> tuple[Held, list[list[It
     """
     pairs = set(zip(index["image_id"], index["fingerprint"], strict=True))
     refused = {pair: row for row in held.refused if (pair := (row.image_id, row.fingerprint)) in pairs}
-    wanted = index[[*KEYS, "path"]].merge(held.rows.drop_duplicates(KEYS), on=KEYS, how="left")
+    wanted = index[[*KEYS, "path", "frame"]].merge(held.rows.drop_duplicates(KEYS), on=KEYS, how="left")
     wanted = wanted.fillna({"shard": -1, "row": -1}).astype({"shard": "int64", "row": "int64"})
     wanted = wanted[[pair not in refused for pair in zip(wanted["image_id"], wanted["fingerprint"], strict=True)]]
     full = held.rows["shard"].value_counts()
@@ -131,7 +118,7 @@ def plan(index: pd.DataFrame, held: Held, size: int) -> tuple[Held, list[list[It
         whole = [number for number in whole if 2 * full[number] >= size]
     stays = wanted["shard"].isin(whole)
     rest = wanted[~stays].sort_values("image_id")
-    items = [Item(*row) for row in rest[[*KEYS, "path", "shard", "row"]].itertuples(index=False, name=None)]
+    items = [Item(*row) for row in rest[[*KEYS, "path", "frame", "shard", "row"]].itertuples(index=False, name=None)]
     kept = Held(wanted[stays].drop(columns="path"), {n: held.checksums[n] for n in whole}, list(refused.values()))
     return kept, [items[start : start + size] for start in range(0, len(items), size)]
 
@@ -152,11 +139,11 @@ def write(shard: Shard, folder: Path, root: Path, look: Look, made_by: Mapping[s
     with storage.file_atomic(path) as file:
         _write_header(file, len(shard.items), look.shape)
         for item in shard.items:
-            picture = pictures.get(item)
-            if isinstance(picture, Refusal):
-                refused.append(picture)
+            found = pictures.get(item)
+            if isinstance(found, Refusal):
+                refused.append(found)
             else:
-                file.write(picture.tobytes())
+                file.write(found.tobytes())
                 rows.append(item)
         file.seek(0)
         _write_header(file, len(rows), look.shape)
@@ -174,7 +161,7 @@ def write(shard: Shard, folder: Path, root: Path, look: Look, made_by: Mapping[s
 
 def save(held: Held, look: Look, made_by: Mapping[str, Any]) -> None:
     """Put the store in force that holds these pictures."""
-    rows = held.rows.sort_values("image_id", ignore_index=True)
+    rows = held.rows.sort_values("image_id", ignore_index=True).assign(window="", crop="", mirrored=False)
     checksums = {_name(number): held.checksums[number] for number in sorted(held.checksums)}
     lasting = sorted((row for row in held.refused if row.lasting), key=lambda row: row.image_id)
     artifacts.save_pixels(rows, look.shape, checksums, made_by, [dataclasses.asdict(row) for row in lasting])
@@ -203,7 +190,7 @@ def render_file(path: Path, item: Item, look: Look) -> np.ndarray | Refusal:
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         return Refusal(item.image_id, item.fingerprint, reason, "give yourself permission to read it", lasting=False)
-    if hashlib.sha256(content).hexdigest()[:32] != item.fingerprint:
+    if fingerprint.of(io.BytesIO(content)) != item.fingerprint.partition(":")[0]:
         return Refusal(
             item.image_id,
             item.fingerprint,
@@ -212,8 +199,7 @@ def render_file(path: Path, item: Item, look: Look) -> np.ndarray | Refusal:
             lasting=False,
         )
     try:
-        with files.quiet():
-            picture = decode.picture(io.BytesIO(content), item.path, look.window)
+        return picture.show(content, item.path, item.frame, look).picture
     except PipelineError as error:
         return Refusal(item.image_id, item.fingerprint, error.what, error.remedy)
     except MemoryError:
@@ -222,8 +208,6 @@ def render_file(path: Path, item: Item, look: Look) -> np.ndarray | Refusal:
     except Exception as error:  # whatever the damage makes a decoder stumble over; its text may hold header values
         remedy = "copy or export the file again, or drop its row from the labels"
         return Refusal(item.image_id, item.fingerprint, f"cannot be decoded: {type(error).__name__}", remedy)
-    small = render.fit(picture, look.size, look.fit)
-    return np.repeat(small[..., None], 3, axis=-1) if small.ndim < len(look.shape) else small
 
 
 def _write_header(file: Any, rows: int, shape: tuple[int, ...]) -> None:
@@ -240,9 +224,7 @@ def _read_companion(path: Path, digest: str) -> Held:
     refused = [Refusal(**row) for row in content["refused"]]
     if not content["images"] or not shard.exists() or provenance.checksum(shard) != content["checksum"]:
         return Held(refused=refused)
-    rows = [
-        Item(image_id, fingerprint, "", number, row) for row, (image_id, fingerprint) in enumerate(content["images"])
-    ]
+    rows = [Item(image_id, mark, "", shard=number, row=row) for row, (image_id, mark) in enumerate(content["images"])]
     return Held(_rows(rows), {number: content["checksum"]}, refused)
 
 

@@ -85,6 +85,7 @@ def _identify(table: pd.DataFrame, key: bytes) -> pd.DataFrame:
     exam = table["accession"].where(table["accession"] != "", table["study"])
     table["group"] = _else_alone(_else_exam(table["patient"], exam, key), table["image_id"], key)
     table["exam"] = _else_alone(exam, table["image_id"], key)
+    table["frame"] = 1
     return table
 
 

@@ -9,22 +9,23 @@ import pandas as pd
 
 from pipeline import artifacts, engine, provenance
 from pipeline.errors import PipelineError
-from pipeline.imaging import decode, files, pixelstore, render
-from pipeline.imaging.pixelstore import Held, Look
+from pipeline.imaging import decode, files, fingerprint, picture, pixelstore, render
+from pipeline.imaging.picture import Look
+from pipeline.imaging.pixelstore import Held
 from pipeline.imaging.quarantine import count_reasons
 from pipeline.params import Params
 
 log = logging.getLogger(__name__)
 
 PACKAGES = ("numpy", "pillow", "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "python-gdcm")
-SOURCES = [Path(str(module.__file__)) for module in (decode, files, pixelstore, render)]
+SOURCES = [Path(str(module.__file__)) for module in (decode, files, fingerprint, picture, pixelstore, render)]
 
 
 def run(params: Params) -> None:
     """Render what is new, keep what did not change."""
     index = artifacts.load_index()
     channels = 1 if index["photometric"].str.startswith("MONOCHROME").all() else 3
-    look = Look(params.render.size, params.render.fit, params.render.window, channels)
+    look = Look(**vars(params.render), channels=channels)
     made_by = provenance.of("pixels", vars(look), {}, PACKAGES, SOURCES)
     kept, parts = pixelstore.plan(index, pixelstore.load_held(made_by), params.pixels.shard)
     new = sum(item.shard < 0 for items in parts for item in items)
