@@ -1,11 +1,23 @@
 """From the bytes of a file to the small picture that the model sees."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from itertools import chain
+from mmap import mmap
+from typing import BinaryIO
 
 import numpy as np
+from PIL import Image, ImageOps
 
-from pipeline.imaging import decode, files, render
+from pipeline.errors import PipelineError
+from pipeline.imaging import files, kernels, render, stored, tone
+from pipeline.imaging.render import Full
+from pipeline.imaging.stored import Stored
+from pipeline.imaging.tone import Tone, Window
+
+AS_STORED = "as stored"
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ class Shown:
     mirrored: bool
 
 
-def show(content: bytes, name: str, frame: int, look: Look) -> Shown:
+def show(content: bytes | mmap, name: str, frame: int, look: Look) -> Shown:
     """The picture of a file.
 
     Args:
@@ -77,8 +89,148 @@ def show(content: bytes, name: str, frame: int, look: Look) -> Shown:
         PipelineError: the file can be read, but shows nothing or can't be trusted.
         Exception: of pydicom, Pillow or a decoder, where they can't read it.
     """
+    found = _read(content, name, frame, look)
+    box = render.foreground(found.full) if look.crop == "foreground" else found.full.box
+    box = render.centre_square(box) if look.fit == "crop" else box
+    small = render.resize(found.full, box, *render.shape_in(box, look.size, look.fit))
+    if (small == small[:1, :1]).all():
+        what = "its window leaves every pixel with the same brightness"
+        raise PipelineError(name, what, "set render.window: percentile, or drop its row from the labels")
+    mirrored = look.face == "right" and render.brighter_on_the_right(found.full, box)
+    canvas = render.on_canvas(small[:, ::-1] if mirrored else small, look.size, look.bits)
+    canvas = np.repeat(canvas[..., None], 3, axis=-1) if canvas.ndim < len(look.shape) else canvas
+    return Shown(canvas, found.syntax, found.photometric, found.window, box, mirrored)
+
+
+def full(content: bytes | mmap, name: str, frame: int, look: Look) -> np.ndarray:
+    """The picture at its full size, before crop, mirror and resize: (H, W) or (H, W, 3) float32 in 0…1.
+
+    Arguments and errors are those of `show`.
+    """
+    found = _read(content, name, frame, look).full
+    return found.part(found.box)
+
+
+@dataclass(frozen=True)
+class _Found:
+    full: Full
+    syntax: str
+    photometric: str
+    window: str
+
+
+def _read(content: bytes | mmap, name: str, frame: int, look: Look) -> _Found:
+    file = io.BytesIO(content[:132] if isinstance(content, mmap) else content)
+    kind = files.kind(file)
     with files.quiet():
-        picture = decode.picture(io.BytesIO(content), name, str(look.window))
-    small = render.fit(picture, look.size, look.fit)
-    small = np.repeat(small[..., None], 3, axis=-1) if small.ndim < len(look.shape) else small
-    return Shown(small, "", "", "", (0, 0, *picture.shape[:2]), False)
+        if kind in ("PNG", "JPEG", "TIFF"):
+            return _from_picture(io.BytesIO(content), kind, name, frame, look)
+        return _from_dicom(stored.load(content, name), name, frame, look)
+
+
+def _from_dicom(source: stored.Source, name: str, frame: int, look: Look) -> _Found:
+    numbers = _numbers(frame, source.frames, name)
+    photometric = str(source.dataset.PhotometricInterpretation)
+    pixels = (stored.read(source, number, name) for number in numbers)
+    if photometric in stored.GREY:
+        tones = (tone.read(source.dataset, number, look.window, look.voi, name) for number in numbers)
+        shown, words = _grey(zip(pixels, tones, strict=True), name)
+    else:
+        shown, words = _colour(pixels, name), AS_STORED
+    return _Found(shown, source.syntax.name, photometric, words)
+
+
+def _from_picture(file: BinaryIO, kind: str, name: str, frame: int, look: Look) -> _Found:
+    with files.open_picture(file) as image:
+        stored.check_size(image.height, image.width, name)
+        grey = image.mode in files.GREY_BITS
+        pixels = (_page(image, number, grey) for number in _numbers(frame, getattr(image, "n_frames", 1), name))
+        if grey:
+            shown, words = _grey(((page, _tone(page, look.window)) for page in pixels), name)
+        else:
+            shown, words = _colour(pixels, name), AS_STORED
+    return _Found(shown, kind, "MONOCHROME2" if grey else "RGB", words)
+
+
+def _numbers(frame: int, count: int, name: str) -> list[int]:
+    """The frames to read, from 0."""
+    if frame > count:
+        raise PipelineError(name, f"has no frame {frame}: it has {count}", "run `dvc repro`: the index is out of date")
+    return [frame - 1] if frame else [*range(count)]
+
+
+def _page(image: Image.Image, number: int, grey: bool) -> Stored:
+    """A page of a picture file, upright, without transparency."""
+    if number:
+        image.seek(number)
+    if grey:
+        page = np.asarray(ImageOps.exif_transpose(image.convert("L") if image.mode == "1" else image))
+    else:
+        opaque = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image.convert("RGBA"))
+        opaque.getexif().update(image.getexif())
+        page = np.asarray(ImageOps.exif_transpose(opaque).convert("RGB"))
+    return Stored(np.ascontiguousarray(page, page.dtype.newbyteorder("=")), 8 * page.dtype.itemsize, False)
+
+
+def _tone(page: Stored, window: str | tuple[float, float]) -> Tone:
+    """Grey of 8 bits is shown as it is; deeper grey has no window of its own."""
+    if not isinstance(window, str):
+        return Tone(voi=tone.asked(window)[0], words=tone.asked(window)[1])
+    if window == "file" and page.pixels.dtype == np.uint8:
+        return Tone(voi=Window(127.5, 255, "LINEAR_EXACT"), words=AS_STORED)
+    return Tone()
+
+
+def _colour(frames: Iterator[Stored], name: str) -> Full:
+    """RGB by the bits that are stored; the greatest value of several frames."""
+    first = next(frames)
+    pixels = reduce(np.maximum, (frame.pixels for frame in frames), first.pixels)
+    _refuse_constant((pixels == pixels[:1, :1]).all(), pixels[0, 0], name)
+    codes = np.arange(2 ** (8 * pixels.dtype.itemsize))
+    return Full(pixels, (first.values(codes) / (2**first.bits - 1)).astype(np.float32))
+
+
+def _grey(frames: Iterator[tuple[Stored, Tone]], name: str) -> tuple[Full, str]:
+    """One frame, or the greatest value of several; and the words for its window."""
+    frame, how = next(frames)
+    second = next(frames, None)
+    if second is None and frame.coded:
+        return _by_table(frame, how, name)
+    rest = frames if second is None else chain([second], frames)
+    values = reduce(np.fmax, (_values(*pair) for pair in rest), _values(frame, how))
+    _check_values(values, name)
+    shown, words = tone.to_brightness(how, values)
+    return Full(shown, np.empty(0, np.float32)), words
+
+
+def _by_table(frame: Stored, how: Tone, name: str) -> tuple[Full, str]:
+    """The same as for values of all pixels, computed once for each code that occurs."""
+    low, high = int(frame.pixels.min()), int(frame.pixels.max())
+    codes = np.arange(low, high + 1)
+    _refuse_constant(low == high, frame.values(codes)[:1].astype(int), name)
+    values = tone.to_modality(how, frame.values(codes))
+    _check_values(values, name, constant=False)
+    shown, words = tone.to_brightness(how, values, lambda: kernels.histogram(frame.pixels, high + 1)[low:])
+    return Full(frame.pixels, np.concatenate([np.zeros(low, np.float32), shown])), words
+
+
+def _values(frame: Stored, how: Tone) -> np.ndarray:
+    """Values of the modality of every pixel, (H, W) float64."""
+    if not frame.coded:
+        return tone.to_modality(how, frame.values(frame.pixels))
+    return tone.to_modality(how, frame.values(np.arange(2 ** (8 * frame.pixels.dtype.itemsize))))[frame.pixels]
+
+
+def _check_values(values: np.ndarray, name: str, constant: bool = True) -> None:
+    valid = np.isfinite(values)
+    if not valid.any():
+        raise PipelineError(name, "blank: every pixel is padding", stored.AGAIN)
+    first = values[valid][:1]
+    if constant:
+        _refuse_constant((values[valid] == first).all(), first, name)
+
+
+def _refuse_constant(constant: object, value: np.ndarray, name: str) -> None:
+    if constant:
+        words = f"{value.item():g}" if value.size == 1 else str(tuple(value.tolist()))
+        raise PipelineError(name, f"blank: every pixel has the value {words}", stored.AGAIN)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline import artifacts, engine, provenance
 from pipeline.errors import PipelineError
-from pipeline.imaging import decode, files, fingerprint, picture, pixelstore, render
+from pipeline.imaging import codestream, files, fingerprint, kernels, picture, pixelstore, render, stored, tone
 from pipeline.imaging.picture import Look
 from pipeline.imaging.pixelstore import Held
 from pipeline.imaging.quarantine import count_reasons
@@ -17,8 +17,12 @@ from pipeline.params import Params
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("numpy", "pillow", "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "python-gdcm")
-SOURCES = [Path(str(module.__file__)) for module in (decode, files, fingerprint, picture, pixelstore, render)]
+PACKAGES = (
+    *("imagecodecs", "numba", "numpy", "pillow", "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg"),
+    *("python-gdcm", "scipy"),
+)
+MODULES = (codestream, files, fingerprint, kernels, picture, pixelstore, render, stored, tone)
+SOURCES = [Path(str(module.__file__)) for module in MODULES]
 
 
 def run(params: Params) -> None:

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_windowing
 
 from pipeline.imaging import render
+from pipeline.imaging.render import Full
 
 PICTURES = arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.floats(0, 1, width=32))
 
@@ -65,48 +66,129 @@ def test_a_table_holds_its_ends_and_may_have_more_than_256_entries_of_8_bits():
     np.testing.assert_array_equal(found, [0, 0, 1, 249, 249])
 
 
-def test_stretch_goes_from_the_05th_to_the_995th_percentile_of_valid_values():
-    values = np.arange(1001, dtype=float)
-    valid = np.ones(1001, bool)
-    np.testing.assert_allclose(render.stretch(values, valid)[[0, 5, 500, 995, 1000]], [0, 0, 0.5, 1, 1])
-    valid[501:] = False  # percentiles of 0…500: 2.5 and 497.5
-    np.testing.assert_allclose(render.stretch(values, valid)[[2, 250, 498]], [0, 0.5, 1])
+@given(arrays(np.int64, st.integers(1, 300), elements=st.integers(-50, 50)))
+def test_limits_of_counted_values_are_those_of_all_values(values):
+    kinds, counts = np.unique(values, return_counts=True)
+    np.testing.assert_allclose(
+        render.limits(kinds.astype(float), counts), render.limits(values.astype(float)), rtol=1e-12, atol=1e-12
+    )
 
 
-def test_stretch_takes_the_extremes_where_nearly_all_values_are_the_same():
-    values = np.zeros(10_000)
-    values[0] = 8
-    assert render.stretch(values, np.ones(10_000, bool))[:2].tolist() == [1, 0]
+def test_limits_are_the_percentiles_05_and_995():
+    assert render.limits(np.arange(1001.0)) == (5, 995)
+    shuffled = np.arange(1001.0)[::-1]
+    assert render.limits(shuffled, np.where(shuffled > 500, 0, 1)) == (2.5, 497.5)
 
 
-def test_pad_keeps_the_aspect_and_centres_on_black():
-    small = render.fit(np.ones((8, 4), np.float32), 4, "pad")
-    np.testing.assert_array_equal(small, [[0, 255, 255, 0]] * 4)
+def test_limits_are_the_extremes_where_nearly_all_values_are_the_same():
+    assert render.limits(np.array([0.0, 8.0]), np.array([9999, 1])) == (0, 8)
 
 
-def test_squash_fills_the_square():
-    np.testing.assert_array_equal(render.fit(np.ones((8, 4), np.float32), 4, "squash"), np.full((4, 4), 255))
+def picture(pixels):
+    """A full-size picture of float values."""
+    return Full(np.ascontiguousarray(pixels, np.float32), np.empty(0, np.float32))
 
 
-def test_eight_bits_stay_as_they_are_without_a_resize():
-    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    np.testing.assert_array_equal(render.fit(grey.astype(np.float32) / 255, 16, "pad"), grey)
+def resized(pixels, rows, columns, box=None):
+    full = picture(pixels)
+    return render.resize(full, box or full.box, rows, columns)
+
+
+def area(pixels, size, axis):
+    """Mean over areas with fractional edges, from the running total."""
+    total = np.insert(np.cumsum(pixels, axis, dtype=np.float64), 0, 0, axis)
+    edges = np.linspace(0, pixels.shape[axis], size + 1)
+    at = np.apply_along_axis(lambda line: np.interp(edges, np.arange(len(line)), line), axis, total)
+    return np.diff(at, axis=axis) * size / pixels.shape[axis]
+
+
+@settings(deadline=None)
+@given(PICTURES, st.data())
+def test_reduction_averages_over_areas(pixels, data):
+    rows, columns = (data.draw(st.integers(1, side)) for side in pixels.shape)
+    expected = area(area(pixels, rows, 0), columns, 1)
+    np.testing.assert_allclose(resized(pixels, rows, columns), expected, atol=1e-5)
+
+
+@settings(deadline=None)
+@given(arrays(np.uint8, st.tuples(st.integers(2, 9), st.integers(2, 9), st.just(3))), st.data())
+def test_codes_are_looked_up_and_a_part_is_cut_before_the_average(pixels, data):
+    top, left = (data.draw(st.integers(0, side - 1)) for side in pixels.shape[:2])
+    box = top, left, pixels.shape[0] - top, pixels.shape[1] - left
+    table = np.linspace(1, 0, 256).astype(np.float32)
+    rows, columns = (data.draw(st.integers(1, side)) for side in box[2:])
+    part = table[pixels[top:, left:]]
+    expected = np.stack([area(area(part[..., c], rows, 0), columns, 1) for c in range(3)], axis=-1)
+    np.testing.assert_allclose(render.resize(Full(pixels, table), box, rows, columns), expected, atol=1e-5)
 
 
 def test_reduction_averages_rather_than_skips():
     stripes = np.tile(np.array([0, 1], np.float32), (64, 32))  # one pixel black, one white
-    inner = render.resize(stripes, 8, 8)[:, 1:-1]
-    np.testing.assert_allclose(inner, 0.5, atol=1e-6)
+    np.testing.assert_allclose(resized(stripes, 8, 8), 0.5, atol=1e-6)
 
 
-@given(PICTURES, st.integers(1, 12), st.sampled_from(["pad", "squash"]))
-def test_a_fitted_picture_is_a_square_of_bytes_no_brighter_than_its_source(picture, size, how):
-    small = render.fit(picture, size, how)
-    assert (small.shape, small.dtype) == ((size, size), np.uint8)
-    assert small.max() <= np.rint(picture.max() * 255) + 1
+def test_a_ramp_is_enlarged_without_steps():
+    assert np.diff(resized(np.array([[0, 0.5, 1]]), 1, 12)).max() < 0.2
 
 
-@given(PICTURES, st.sampled_from(["pad", "squash"]))
-def test_the_channels_of_a_grey_picture_stay_equal(picture, how):
-    colour = render.fit(np.repeat(picture[..., None], 3, axis=-1), 6, how)
-    np.testing.assert_array_equal(colour, np.repeat(render.fit(picture, 6, how)[..., None], 3, axis=-1))
+def test_eight_bits_stay_as_they_are_without_a_resize():
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    small = resized(grey / 255, 16, 16)
+    np.testing.assert_array_equal(render.on_canvas(small, 16, 8), grey)
+    np.testing.assert_array_equal(render.on_canvas(small, 16, 16), grey.astype(np.uint16) * 257)
+
+
+def test_pad_keeps_the_aspect_and_centres_on_black():
+    small = resized(np.ones((8, 4)), *render.shape_in((0, 0, 8, 4), 4, "pad"))
+    np.testing.assert_array_equal(render.on_canvas(small, 4, 8), [[0, 255, 255, 0]] * 4)
+
+
+@pytest.mark.parametrize("how", ["squash", "crop"])
+def test_squash_and_crop_fill_the_square(how):
+    assert render.shape_in((0, 0, 8, 4), 6, how) == (6, 6)
+
+
+def test_the_centre_square_lies_in_the_middle():
+    assert render.centre_square((10, 20, 8, 4)) == (12, 20, 4, 4)
+    assert render.centre_square((0, 0, 3, 9)) == (0, 3, 3, 3)
+
+
+@settings(deadline=None)
+@given(PICTURES, st.integers(1, 12))
+def test_the_channels_of_a_grey_picture_stay_equal(pixels, size):
+    colour = resized(np.repeat(pixels[..., None], 3, axis=-1), size, size)
+    np.testing.assert_allclose(colour, np.repeat(resized(pixels, size, size)[..., None], 3, axis=-1), atol=1e-6)
+
+
+def breast(noise=0.0, background=0.0):
+    """A bright half ellipse with a dim rim on the left of a dark picture, and a letter far from it."""
+    y, x = np.mgrid[:600, :500]
+    depth = 1 - ((y - 300) / 200) ** 2 - (x / 250) ** 2
+    pixels = background + np.where(depth > 0, 0.1 + 0.8 * np.clip(depth * 2, 0, 1), 0)
+    pixels[40:80, 400:430] = 1
+    return np.clip(pixels + noise * np.random.default_rng(0).normal(size=pixels.shape), 0, 1)
+
+
+@pytest.mark.parametrize(("noise", "background"), [(0, 0), (0.01, 0.1)])
+def test_the_foreground_is_the_breast_with_its_rim_and_without_the_letter(noise, background):
+    top, left, height, width = render.foreground(picture(breast(noise, background)))
+    assert (left, pytest.approx(100, abs=5), pytest.approx(400, abs=9)) == (0, top, height)
+    assert width == pytest.approx(250, abs=5)
+
+
+@settings(deadline=None)
+@given(PICTURES, st.booleans())
+def test_the_foreground_lies_within_the_picture(pixels, flat):
+    full = picture(np.full_like(pixels, 0.5) if flat else pixels)
+    top, left, height, width = render.foreground(full)
+    assert min(top, left) >= 0
+    assert min(height, width) >= 1
+    assert top + height <= full.pixels.shape[0]
+    assert left + width <= full.pixels.shape[1]
+
+
+def test_the_side_of_the_breast_is_found():
+    pixels = breast()
+    left, right = picture(pixels), picture(pixels[:, ::-1])
+    assert not render.brighter_on_the_right(left, left.box)
+    assert render.brighter_on_the_right(right, right.box)

@@ -11,17 +11,27 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from pipeline.errors import PipelineError
-from pipeline.imaging import decode, files
+from pipeline.imaging import picture
+from pipeline.imaging.picture import Look, Shown
 
 RAMP = np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.uint16)
 SEVENTHS = RAMP / 7
 SMOOTH = (np.add.outer(np.arange(48), np.arange(40)) * 40 + 100).astype(np.uint16)  # 12 bits
 
 
-def show(made: Dataset | bytes, window: str = "file") -> np.ndarray:
+def look(**given) -> Look:
+    usual = {"size": 16, "fit": "squash", "window": "file", "voi": 1, "crop": "none", "face": "as_is", "bits": 8}
+    return Look(**{**usual, "channels": 1, **given})
+
+
+def full(made: Dataset | bytes, frame: int = 1, **given) -> np.ndarray:
     content = made if isinstance(made, bytes) else to_bytes(made)
-    with files.quiet():
-        return decode.picture(io.BytesIO(content), "x.dcm", window)
+    return picture.full(content, "x.dcm", frame, look(**given))
+
+
+def show(made: Dataset | bytes, frame: int = 1, **given) -> Shown:
+    content = made if isinstance(made, bytes) else to_bytes(made)
+    return picture.show(content, "x.dcm", frame, look(**given))
 
 
 def close(picture, expected):
@@ -43,52 +53,52 @@ def saved(image: Image.Image, kind: str, **options) -> bytes:
 
 def test_window_of_the_file():
     # c = 4, w = 8: y = (x - 3.5) / 7 + 0.5 = x / 7
-    close(show(dataset(RAMP, BitsStored=12, WindowCenter=4, WindowWidth=8)), SEVENTHS)
+    close(full(dataset(RAMP, BitsStored=12, WindowCenter=4, WindowWidth=8)), SEVENTHS)
 
 
 def test_monochrome1_is_inverted_once():
     made = dataset(RAMP, WindowCenter=4, WindowWidth=8, PhotometricInterpretation="MONOCHROME1")
-    close(show(made), 1 - SEVENTHS)
+    close(full(made), 1 - SEVENTHS)
 
 
 def test_rescale_comes_before_the_window():
     made = dataset(RAMP, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=-992.5, WindowWidth=15)
-    close(show(made), SEVENTHS)  # values -1000…-986: y = (x + 993) / 14 + 0.5
+    close(full(made), SEVENTHS)  # values -1000…-986: y = (x + 993) / 14 + 0.5
 
 
 def test_a_negative_slope_turns_the_picture_round():
     made = dataset(RAMP, RescaleSlope=-1, RescaleIntercept=7, WindowCenter=4, WindowWidth=8)
-    close(show(made), 1 - SEVENTHS)
+    close(full(made), 1 - SEVENTHS)
 
 
 def test_signed_values():
     made = dataset(RAMP.astype(np.int16) - 4, WindowCenter=0, WindowWidth=8)
-    close(show(made), SEVENTHS)
+    close(full(made), SEVENTHS)
 
 
 def test_bits_above_those_stored_are_ignored():
     made = dataset(RAMP | 0x8000, BitsStored=12, WindowCenter=4, WindowWidth=8)
-    close(show(made), SEVENTHS)
+    close(full(made), SEVENTHS)
 
 
 def test_the_first_of_several_windows_is_taken():
-    close(show(dataset(RAMP, WindowCenter=[4, 100], WindowWidth=[8, 3])), SEVENTHS)
+    close(full(dataset(RAMP, WindowCenter=[4, 100], WindowWidth=[8, 3])), SEVENTHS)
 
 
 @pytest.mark.parametrize("tags", [{}, {"WindowCenter": 4, "WindowWidth": 0}, {"WindowCenter": 3}])
 def test_without_a_possible_window_percentiles_are_stretched(tags):
     # percentiles 0.5 and 99.5 of 0…7: 0.035 and 6.965
-    close(show(dataset(RAMP, **tags)), np.clip((RAMP - 0.035) / 6.93, 0, 1))
+    close(full(dataset(RAMP, **tags)), np.clip((RAMP - 0.035) / 6.93, 0, 1))
 
 
 def test_percentiles_may_be_asked_for():
     made = dataset(RAMP, WindowCenter=100, WindowWidth=1000)
-    close(show(made, "percentile"), np.clip((RAMP - 0.035) / 6.93, 0, 1))
+    close(full(made, window="percentile"), np.clip((RAMP - 0.035) / 6.93, 0, 1))
 
 
 def test_padding_is_black_and_left_out_of_the_percentiles():
     padded = np.concatenate([RAMP, np.full((2, 4), 60000, np.uint16)])
-    shown = show(dataset(padded, PixelPaddingValue=60000))
+    shown = full(dataset(padded, PixelPaddingValue=60000))
     close(shown[:2], np.clip((RAMP - 0.035) / 6.93, 0, 1))
     assert not shown[2:].any()
 
@@ -96,7 +106,7 @@ def test_padding_is_black_and_left_out_of_the_percentiles():
 def test_padding_of_monochrome1_is_black_too():
     padded = np.concatenate([RAMP, np.zeros((2, 4), np.uint16) + 4095])
     made = dataset(padded, PixelPaddingValue=4095, PhotometricInterpretation="MONOCHROME1")
-    shown = show(made)
+    shown = full(made)
     close(shown[:2], 1 - np.clip((RAMP - 0.035) / 6.93, 0, 1))
     assert not shown[2:].any()
 
@@ -106,7 +116,7 @@ def test_padding_may_be_a_range_and_signed():
     made = dataset(padded)
     made.add_new("PixelPaddingValue", "SS", -2000)
     made.add_new("PixelPaddingRangeLimit", "SS", -1997)
-    shown = show(made)
+    shown = full(made)
     close(shown[:2], np.clip((RAMP - 0.035) / 6.93, 0, 1))
     assert not shown[2].any()
 
@@ -114,30 +124,30 @@ def test_padding_may_be_a_range_and_signed():
 def test_modality_lut():
     made = dataset(RAMP, ModalityLUTSequence=lut([0, 10, 20, 30, 40, 50, 60, 70], 0, 16))
     made.WindowCenter, made.WindowWidth = 35.5, 71  # y = x / 70
-    close(show(made), SEVENTHS)
+    close(full(made), SEVENTHS)
 
 
 def test_voi_lut_comes_before_a_window_and_is_scaled_by_its_own_bits():
     made = dataset(RAMP, VOILUTSequence=lut([0, 0, 4095, 4095, 2047, 0, 0, 1], 0, 12), WindowCenter=1, WindowWidth=2)
-    close(show(made), np.array([[0, 0, 4095, 4095], [2047, 0, 0, 1]]) / 4095)
+    close(full(made), np.array([[0, 0, 4095, 4095], [2047, 0, 0, 1]]) / 4095)
 
 
 def test_voi_lut_with_a_negative_first_value_after_rescale():
     made = dataset(RAMP, RescaleSlope=1, RescaleIntercept=-6, VOILUTSequence=lut([0, 100, 200, 255], -4, 8))
-    close(show(made), np.array([[0, 0, 0, 100], [200, 255, 255, 255]]) / 255)
+    close(full(made), np.array([[0, 0, 0, 100], [200, 255, 255, 255]]) / 255)
 
 
 def test_rgb_of_8_bits_stays_and_of_12_bits_is_scaled_by_its_bits():
     colours = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    close(show(dataset(colours)), colours / 255)
+    close(full(dataset(colours)), colours / 255)
     deep = dataset(colours.astype(np.uint16) * 100, BitsStored=12)
-    close(show(deep), colours * (100 / 4095))
+    close(full(deep), colours * (100 / 4095))
 
 
 def test_planar_rgb():
     colours = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     made = dataset(colours, PlanarConfiguration=1, PixelData=colours.transpose(2, 0, 1).tobytes())
-    close(show(made), colours / 255)
+    close(full(made), colours / 255)
 
 
 def test_palette_becomes_rgb():
@@ -145,13 +155,13 @@ def test_palette_becomes_rgb():
     for colour, entries in {"Red": [0, 65535, 0], "Green": [0, 0, 65535], "Blue": [13107, 0, 0]}.items():
         setattr(made, f"{colour}PaletteColorLookupTableDescriptor", [3, 0, 16])
         setattr(made, f"{colour}PaletteColorLookupTableData", struct.pack("<3H", *entries))
-    close(show(made), [[[0, 0, 0.2], [1, 0, 0]], [[0, 1, 0], [0, 1, 0]]])
+    close(full(made), [[[0, 0, 0.2], [1, 0, 0]], [[0, 1, 0], [0, 1, 0]]])
 
 
 def test_ybr_becomes_rgb():
     # PS3.3 C.7.6.3.1.2: red 255, 0, 0 is Y 76, CB 85, CR 255
     made = dataset(np.array([[[76, 85, 255], [255, 128, 128]]], np.uint8), PhotometricInterpretation="YBR_FULL")
-    np.testing.assert_allclose(show(made) * 255, [[[254, 0, 0], [255, 255, 255]]], atol=1)
+    np.testing.assert_allclose(full(made) * 255, [[[254, 0, 0], [255, 255, 255]]], atol=1)
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
@@ -159,8 +169,8 @@ def test_a_lossless_syntax_shows_the_same_as_none(syntax):
     plain = dataset(SMOOTH, BitsStored=12, WindowCenter=2048, WindowWidth=4096)
     squeezed = dataset(SMOOTH, BitsStored=12, WindowCenter=2048, WindowWidth=4096)
     squeezed.compress(syntax, generate_instance_uid=False)
-    assert np.array_equal(show(plain), show(squeezed))
-    close(show(plain), SMOOTH / 4095)
+    assert np.array_equal(full(plain), full(squeezed))
+    close(full(plain), SMOOTH / 4095)
 
 
 @pytest.mark.parametrize("syntax", [None, RLELossless, JPEGLSLossless, JPEG2000Lossless])
@@ -171,7 +181,7 @@ def test_a_truncated_file_is_never_shown(syntax, share):
         made.compress(syntax, generate_instance_uid=False)
     content = to_bytes(made)
     with pytest.raises(PipelineError, match=r"truncated|without pixels"):
-        show(content[: int(len(content) * share)])
+        full(content[: int(len(content) * share)])
 
 
 # Not JPEG-LS: its decoder refuses, but only after five seconds.
@@ -184,19 +194,19 @@ def test_a_truncated_codestream_in_a_whole_file_is_never_shown(syntax):
         made = dataset(SMOOTH, BitsStored=12)
         made.compress(syntax, generate_instance_uid=False)
         code = next(generate_frames(made.PixelData, number_of_frames=1))
-    assert show(to_bytes(encapsulated(made, code, syntax))).max() > 0.3
+    assert full(to_bytes(encapsulated(made, code, syntax))).max() > 0.3
     with pytest.raises(RuntimeError, match="Unable to decode"):
-        show(to_bytes(encapsulated(made, code[: len(code) // 2], syntax)))
+        full(to_bytes(encapsulated(made, code[: len(code) // 2], syntax)))
 
 
 def test_pixel_data_longer_than_the_header_says_is_refused():
     with pytest.raises(PipelineError, match=r"pixel data does not fit the header: .* has 16 bytes, .* need 8"):
-        show(dataset(RAMP, Rows=1))
+        full(dataset(RAMP, Rows=1))
 
 
 def test_absurd_dimensions_are_refused_before_decoding():
     with pytest.raises(PipelineError, match="absurd size: 60000 × 60000 pixels"):
-        show(dataset(RAMP, Rows=60000, Columns=60000))
+        full(dataset(RAMP, Rows=60000, Columns=60000))
 
 
 @pytest.mark.parametrize(
@@ -204,12 +214,12 @@ def test_absurd_dimensions_are_refused_before_decoding():
 )
 def test_a_blank_image_is_refused(pixels, value):
     with pytest.raises(PipelineError, match=f"every pixel has the value {value}"):
-        show(dataset(pixels))
+        full(dataset(pixels))
 
 
 def test_an_image_of_padding_alone_is_refused():
     with pytest.raises(PipelineError, match="every pixel is padding"):
-        show(dataset(RAMP, PixelPaddingValue=0, PixelPaddingRangeLimit=7))
+        full(dataset(RAMP, PixelPaddingValue=0, PixelPaddingRangeLimit=7))
 
 
 def test_a_window_that_shows_nothing_is_refused():
@@ -220,7 +230,7 @@ def test_a_window_that_shows_nothing_is_refused():
 def test_an_unknown_window_function_is_refused_without_its_text():
     made = dataset(RAMP, WindowCenter=3, WindowWidth=4, VOILUTFunction="DOE_JOHN")
     with pytest.raises(PipelineError, match=r"\(0028,1056\) VOI LUT Function is unknown") as raised:
-        show(made)
+        full(made)
     assert "DOE" not in str(raised.value)
 
 
@@ -228,43 +238,50 @@ def test_an_unknown_window_function_is_refused_without_its_text():
 def test_an_unknown_transfer_syntax_is_refused_without_its_text(syntax):
     content = to_bytes(encapsulated(dataset(RAMP), b"film", JPEGBaseline8Bit))
     with pytest.raises(PipelineError, match="no decoder: its transfer syntax is unknown") as raised:
-        show(content.replace(JPEGBaseline8Bit.encode(), syntax.encode()))
+        full(content.replace(JPEGBaseline8Bit.encode(), syntax.encode()))
     assert syntax not in str(raised.value)
 
 
-def test_several_frames_are_refused():
-    with pytest.raises(PipelineError, match="several frames: 2"):
-        show(dataset(RAMP, Rows=1, NumberOfFrames=2))
+@pytest.mark.parametrize(("frame", "expected"), [(1, [0, 1, 2]), (2, [9, 0, 1]), (0, [9, 1, 2])])
+def test_a_frame_or_the_greatest_of_all(frame, expected):
+    stack = np.array([[[0, 1, 2]], [[9, 0, 1]]], np.uint8)
+    made = dataset(stack[0], NumberOfFrames=2, PixelData=stack.tobytes(), WindowCenter=5.5, WindowWidth=11)
+    close(full(made, frame), np.array([expected]) / 10)
+
+
+def test_a_frame_that_is_not_there_is_refused():
+    with pytest.raises(PipelineError, match="has no frame 3: it has 1"):
+        full(dataset(RAMP), frame=3)
 
 
 def test_grey_png_of_8_bits_stays_as_it_is():
     grey = np.array([[10, 20], [30, 40]], np.uint8)
-    close(show(saved(Image.fromarray(grey), "PNG")), grey / 255)
+    close(full(saved(Image.fromarray(grey), "PNG")), grey / 255)
 
 
 def test_grey_png_of_16_bits_is_stretched():
-    close(show(saved(Image.fromarray(RAMP * 1000), "PNG")), np.clip((RAMP - 0.035) / 6.93, 0, 1))
+    close(full(saved(Image.fromarray(RAMP * 1000), "PNG")), np.clip((RAMP - 0.035) / 6.93, 0, 1))
 
 
 def test_float_tiff_is_stretched():
-    picture = show(saved(Image.fromarray(RAMP.astype(np.float32) / 100), "TIFF"))
+    picture = full(saved(Image.fromarray(RAMP.astype(np.float32) / 100), "TIFF"))
     close(picture, np.clip((RAMP - 0.035) / 6.93, 0, 1))
 
 
 def test_black_and_white_png():
-    close(show(saved(Image.fromarray(np.array([[True, False]])), "PNG")), [[1, 0]])
+    close(full(saved(Image.fromarray(np.array([[True, False]])), "PNG")), [[1, 0]])
 
 
 @pytest.mark.parametrize("mode", ["P", "RGBA", "CMYK"])
 def test_other_modes_become_rgb(mode):
     colours = np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8)
     kind = "TIFF" if mode == "CMYK" else "PNG"
-    close(show(saved(Image.fromarray(colours).convert(mode), kind)), colours / 255)
+    close(full(saved(Image.fromarray(colours).convert(mode), kind)), colours / 255)
 
 
 def test_what_is_transparent_is_black():
     image = Image.fromarray(np.array([[[200, 100, 0, 0], [200, 100, 0, 255]]], np.uint8))
-    close(show(saved(image, "PNG")) * 255, [[[0, 0, 0], [200, 100, 0]]])
+    close(full(saved(image, "PNG")) * 255, [[[0, 0, 0], [200, 100, 0]]])
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "P"])
@@ -272,7 +289,7 @@ def test_exif_orientation_is_applied(mode):
     image = Image.fromarray(np.array([[0, 80, 255]], np.uint8)).convert(mode)
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright: turn by a quarter, clockwise
-    shown = show(saved(image, "PNG", exif=exif))
+    shown = full(saved(image, "PNG", exif=exif))
     close(shown.reshape(3, -1)[:, 0] * 255, [0, 80, 255])
     assert shown.shape[:2] == (3, 1)
 
@@ -282,4 +299,4 @@ def test_a_truncated_picture_is_never_shown(kind):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)
     content = saved(Image.fromarray(noise), kind)
     with pytest.raises((OSError, SyntaxError, ValueError)):
-        show(content[: len(content) * 2 // 3])
+        full(content[: len(content) * 2 // 3])
