@@ -13,6 +13,7 @@ from pipeline.heads import arms
 COMMANDS = {
     "demo": ("pipeline.demo", "write the phantom mammograms to data/demo"),
     "index": ("pipeline.stages.index", "scan the image folder and join the labels"),
+    "show": ("pipeline.stages.show", "draw what the model will see of files, before training"),
     "split": ("pipeline.stages.split", "assign patients to train, val and test"),
     "pixels": ("pipeline.stages.pixels", "render every image to a small picture"),
     "finetune": ("pipeline.stages.finetune", "train the backbone on the training rows of each fold"),
@@ -37,6 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == "fit":
             command.add_argument("arm", help="such as smote-logistic; its names stand in params.yaml")
+        if name == "show":
+            paths = "a file, a folder (24 of its files are shown), a path below data.images, or an image_id"
+            command.add_argument("paths", nargs="+", metavar="PATH", help=paths)
+            command.add_argument("--out", default="show.png", metavar="FILE.png", help="default: show.png")
     chosen = vars(parser.parse_args(arguments))
     module = COMMANDS[chosen.pop("command")][0]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
