@@ -41,20 +41,25 @@ def full(content: bytes, frame: int, look) -> np.ndarray:
 
 def show(picture: np.ndarray, look) -> np.ndarray:
     """A full-size picture in 0…1 as the look wants it, uint8 or uint16; crop and face are left alone."""
+    small = fit(picture, look.size, look.fit)
+    rows, columns = small.shape[:2]
+    canvas = np.zeros((look.size, look.size, *picture.shape[2:]), look.dtype)
+    top, left = (look.size - rows) // 2, (look.size - columns) // 2
+    canvas[top : top + rows, left : left + columns] = np.rint(np.clip(small, 0, 1) * (2**look.bits - 1))
+    return np.repeat(canvas[..., None], 3, axis=-1) if look.channels == 3 and canvas.ndim == 2 else canvas
+
+
+def fit(picture: np.ndarray, size: int, how: str) -> np.ndarray:
+    """Resized to `size` at its longer side, at both, or at those of the square in its centre."""
     height, width = picture.shape[:2]
-    rows, columns = look.size, look.size
-    if look.fit == "crop":
+    if how == "pad":
+        scale = size / max(height, width)
+        return resize(picture, max(1, round(height * scale)), max(1, round(width * scale)))
+    if how == "crop":
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         picture = picture[top : top + side, left : left + side]
-    elif look.fit == "pad":
-        scale = look.size / max(height, width)
-        rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    small = np.clip(resize(picture, rows, columns), 0, 1)
-    canvas = np.zeros((look.size, look.size, *picture.shape[2:]), look.dtype)
-    top, left = (look.size - rows) // 2, (look.size - columns) // 2
-    canvas[top : top + rows, left : left + columns] = np.rint(small * (2**look.bits - 1))
-    return np.repeat(canvas[..., None], 3, axis=-1) if look.channels == 3 and canvas.ndim == 2 else canvas
+    return resize(picture, size, size)
 
 
 def resize(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -104,8 +109,14 @@ def _of_frame(dataset: Dataset, number: int) -> Dataset:
     return header
 
 
+def _stored(dataset: Dataset, number: int) -> np.ndarray:
+    """Asked for together with all other frames: pydicom 3.0 can't find frames of 1 bit that begin within a byte."""
+    pixels = pixel_array(dataset)
+    return pixels[number - 1] if int(dataset.get("NumberOfFrames") or 1) > 1 else pixels
+
+
 def _colour(dataset: Dataset, number: int) -> np.ndarray:
-    stored = pixel_array(dataset, index=number - 1)
+    stored = _stored(dataset, number)
     if dataset.PhotometricInterpretation != "PALETTE COLOR":
         return stored / (2.0**dataset.BitsStored - 1)
     entries, first, bits = dataset.RedPaletteColorLookupTableDescriptor
@@ -133,7 +144,7 @@ def _with_wide_palette(dataset: Dataset) -> Dataset:
 
 def _values(dataset: Dataset, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Values of the modality (H, W), and which are neither padding nor no numbers."""
-    stored = pixel_array(dataset, index=number - 1)
+    stored = _stored(dataset, number)
     words = ("FloatPixelPadding", "DoubleFloatPixelPadding") if stored.dtype.kind == "f" else ("PixelPadding",)
     valid = np.isfinite(stored)
     for word in words:
