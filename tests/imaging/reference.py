@@ -110,9 +110,9 @@ def _of_frame(dataset: Dataset, number: int) -> Dataset:
 
 
 def _stored(dataset: Dataset, number: int) -> np.ndarray:
-    """Asked for together with all other frames: pydicom 3.0 can't find frames of 1 bit that begin within a byte."""
-    pixels = pixel_array(dataset)
-    return pixels[number - 1] if int(dataset.get("NumberOfFrames") or 1) > 1 else pixels
+    if dataset.BitsAllocated > 1 or int(dataset.get("NumberOfFrames") or 1) == 1:
+        return pixel_array(dataset, index=number - 1)
+    return pixel_array(dataset)[number - 1]  # alone, pydicom 3.0 does not find a frame that begins within a byte
 
 
 def _colour(dataset: Dataset, number: int) -> np.ndarray:
