@@ -55,7 +55,7 @@ def describe(code: bytes) -> Description | None:
             return _describe_jpeg(code)
         start = code.find(_SIZE, 0, 4096)  # after the boxes of a JP2 file, if any
         return _describe_jpeg2000(code, start) if start >= 0 else None
-    except struct.error:
+    except (struct.error, IndexError):  # it ends within its header
         return None
 
 

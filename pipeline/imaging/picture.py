@@ -198,7 +198,8 @@ def _grey(frames: Iterator[tuple[Stored, Tone]], name: str) -> tuple[Full, str]:
         return _by_table(frame, how, name)
     rest = frames if second is None else chain([second], frames)
     values = reduce(np.fmax, (_values(*pair) for pair in rest), _values(frame, how))
-    _check_values(values, name)
+    _refuse_padding(values, name)
+    _refuse_constant((values == values[0, 0]).all(), values[0, 0], name)
     shown, words = tone.to_brightness(how, values)
     return Full(shown, np.empty(0, np.float32)), words
 
@@ -209,7 +210,7 @@ def _by_table(frame: Stored, how: Tone, name: str) -> tuple[Full, str]:
     codes = np.arange(low, high + 1)
     _refuse_constant(low == high, frame.values(codes)[:1].astype(int), name)
     values = tone.to_modality(how, frame.values(codes))
-    _check_values(values, name, constant=False)
+    _refuse_padding(values, name)
     shown, words = tone.to_brightness(how, values, lambda: kernels.histogram(frame.pixels, high + 1)[low:])
     return Full(frame.pixels, np.concatenate([np.zeros(low, np.float32), shown])), words
 
@@ -221,13 +222,9 @@ def _values(frame: Stored, how: Tone) -> np.ndarray:
     return tone.to_modality(how, frame.values(np.arange(2 ** (8 * frame.pixels.dtype.itemsize))))[frame.pixels]
 
 
-def _check_values(values: np.ndarray, name: str, constant: bool = True) -> None:
-    valid = np.isfinite(values)
-    if not valid.any():
+def _refuse_padding(values: np.ndarray, name: str) -> None:
+    if not np.isfinite(values).any():
         raise PipelineError(name, "blank: every pixel is padding", stored.AGAIN)
-    first = values[valid][:1]
-    if constant:
-        _refuse_constant((values[valid] == first).all(), first, name)
 
 
 def _refuse_constant(constant: object, value: np.ndarray, name: str) -> None:

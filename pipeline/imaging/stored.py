@@ -10,12 +10,11 @@ import pydicom
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import Decoder, get_decoder
-from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.errors import PipelineError
-from pipeline.imaging import codestream, files
+from pipeline.imaging import codestream, files, palette
 
 MOST_PIXELS = 2**28  # a header that asks for more is damaged: the largest detectors have 2**25
 AGAIN = "export the file again, or drop its row from the labels"
@@ -100,9 +99,9 @@ def _locate(content: bytes | mmap, at: int, syntax: UID) -> memoryview | None:
 def _check(source: Source, name: str) -> None:
     dataset = source.dataset
     check_size(int(dataset.Rows), int(dataset.Columns), name)
-    if dataset.PhotometricInterpretation not in (*GREY, *COLOUR, "PALETTE COLOR"):
-        what = "(0028,0004) Photometric Interpretation is none that is supported"
-        raise PipelineError(name, what, "export the file again as RGB or MONOCHROME2")
+    fault = _contradiction(dataset)
+    if fault:
+        raise PipelineError(name, fault, "export the file again as RGB or MONOCHROME2, or drop its row from the labels")
     words = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
     if source.pixels is None and not any(word in dataset for word in words):
         raise PipelineError(name, "truncated: (7FE0,0010) Pixel Data is missing or has no end", AGAIN)
@@ -114,6 +113,21 @@ def _check(source: Source, name: str) -> None:
         cause = "truncated" if actual < expected else "pixel data does not fit the header"
         what = f"{cause}: (7FE0,0010) Pixel Data has {actual} bytes, Rows × Columns need {expected}"
         raise PipelineError(name, what, AGAIN)
+
+
+def _contradiction(dataset: pydicom.Dataset) -> str:
+    """What is impossible in the Image Pixel module (PS3.3 C.7.6.3); empty if nothing."""
+    photometric, samples = dataset.PhotometricInterpretation, dataset.get("SamplesPerPixel")
+    if photometric not in (*GREY, *COLOUR, "PALETTE COLOR"):
+        return "(0028,0004) Photometric Interpretation is none that is supported"
+    if samples != (3 if photometric in COLOUR else 1):
+        return f"(0028,0002) Samples per Pixel is {samples}, which does not fit {photometric}"
+    allocated, bits = dataset.get("BitsAllocated"), dataset.get("BitsStored")
+    if allocated not in (1, 8, 16, 32, 64):
+        return f"(0028,0100) Bits Allocated is {allocated}"
+    if bits is not None and not 1 <= bits <= allocated:
+        return f"(0028,0101) Bits Stored is {bits} of (0028,0100) Bits Allocated {allocated}"
+    return ""
 
 
 def check_size(rows: int, columns: int, name: str) -> None:
@@ -169,9 +183,7 @@ def _view(dataset: pydicom.Dataset, data: memoryview, index: int) -> Stored | No
     """Uncompressed pixels where they lie; None for what is not whole bytes of grey or RGB."""
     photometric, allocated = dataset.PhotometricInterpretation, dataset.BitsAllocated
     channels = {**dict.fromkeys(GREY, 1), "RGB": 3}.get(photometric)
-    if channels != dataset.SamplesPerPixel or allocated not in (8, 16) or not 1 <= dataset.BitsStored <= allocated:
-        return None
-    if channels == 3 and dataset.get("PlanarConfiguration") != 0:
+    if channels is None or allocated not in (8, 16) or (channels == 3 and dataset.get("PlanarConfiguration") != 0):
         return None
     count, kind = dataset.Rows * dataset.Columns * channels, np.dtype(f"<u{allocated // 8}")
     shape = (dataset.Rows, dataset.Columns, 3)[: 3 if channels == 3 else 2]
@@ -186,18 +198,19 @@ def _ask_pydicom(source: Source, index: int) -> Stored:
     if not getattr(dataset, "file_meta", None):
         dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = source.syntax
+    packed = dataset.BitsAllocated == 1 and source.frames > 1  # a frame may begin within a byte, where pydicom errs
     pixels, properties = source.decoder.as_array(
         dataset,
-        index=index,
+        index=None if packed else index,
         allow_excess_frames=False,  # type: ignore[arg-type] - typed as all options at once
     )
-    bits = int(properties["bits_stored"])
+    pixels = pixels[index] if packed else pixels
+    bits = int(properties.get("bits_stored", 0))
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        pixels = apply_color_lut(pixels, dataset)[..., :3]
-        bits = 8 * pixels.dtype.itemsize
+        pixels, bits = palette.to_rgb(pixels, dataset, source.syntax.is_little_endian)
     if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 2:
         return Stored(pixels, 8 * pixels.dtype.itemsize, pixels.dtype.kind != "u")
-    codes = np.ascontiguousarray(pixels).view(f"u{pixels.dtype.itemsize}")
+    codes = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("=")).view(f"u{pixels.dtype.itemsize}")
     return Stored(codes, 8 * codes.dtype.itemsize if codes.ndim == 2 else bits, pixels.dtype.kind == "i")
 
 
