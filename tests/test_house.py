@@ -13,6 +13,7 @@ FOUNDATION = {
     "provenance": {"errors"},
     "storage": {"errors", "provenance"},
     "engine": set(),
+    "isolation": set(),
     "artifacts": {"errors", "params", "provenance", "storage"},
 }
 ROOMS = {"imaging", "backbone", "features", "heads", "judge", "report", "splitting", "phantom"}
