@@ -5,8 +5,11 @@ of one; a reader distrusts the disk and names the command that rebuilds what it 
 """
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +94,7 @@ PIXEL_ROWS = {
     "mirrored": "bool",
 }
 FEATURE_ROWS = {"image_id": "str", "fingerprint": "str"}
+_ROWS_ASIDE = PIXELS / "rows.next"
 
 
 # Tables
@@ -156,9 +160,9 @@ class Pictures:
     """The picture store, memory-mapped.
 
     Attributes:
-        rows: image_id, shard, row, fingerprint; in the order of image_id.
+        rows: columns PIXEL_ROWS; in the order of image_id.
         manifest: what made the store.
-        shards: arrays (n, H, W) or (n, H, W, 3), uint8, by shard number.
+        shards: arrays (n, H, W) or (n, H, W, 3), uint8 or uint16, by shard number.
     """
 
     rows: pd.DataFrame
@@ -180,54 +184,90 @@ class Pictures:
         return self.manifest["shape"][1]
 
     def take(self, positions: np.ndarray) -> np.ndarray:
-        """Pictures at these positions of `rows`, (n, H, W) or (n, H, W, 3), uint8."""
-        shard, row = self.rows["shard"].to_numpy()[positions], self.rows["row"].to_numpy()[positions]
+        """Pictures at these positions of `rows`, (n, H, W) or (n, H, W, 3), in the type of the store."""
+        shards, rows = self._places
         out = np.empty((len(positions), *self.manifest["shape"][1:]), self.manifest["dtype"])
-        for number in np.unique(shard):
-            here = shard == number
-            out[here] = self.shards[number][row[here]]
+        # One plain copy per picture: grouping a small batch by shard costs more than it saves.
+        for place, (shard, row) in enumerate(zip(shards[positions].tolist(), rows[positions].tolist(), strict=True)):
+            out[place] = self.shards[shard][row]
         return out
+
+    @cached_property
+    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shard and row of each picture; a look into the table at each batch would cost as much as the batch."""
+        return self.rows["shard"].to_numpy(), self.rows["row"].to_numpy()
 
 
 def save_pixels(
-    rows: pd.DataFrame, shape: Sequence[int], files: Mapping[str, str], made_by: Mapping[str, Any], refused: object
+    rows: pd.DataFrame,
+    shape: Sequence[int],
+    dtype: np.dtype,
+    files: Mapping[str, str],
+    made_by: Mapping[str, Any],
+    refused: object,
 ) -> None:
     """Put a picture store in force whose shards are written already.
 
-    rows.parquet and manifest.json are written in this order; then what killed runs and older stores left is deleted.
+    The new rows wait aside until manifest.json names them: `mend_pixels` finishes what is killed between the two. Then
+    what killed runs and older stores left is deleted.
 
     Args:
         rows: columns PIXEL_ROWS.
         shape: of one picture, (H, W) or (H, W, 3).
+        dtype: of its pixels.
         files: checksum of each shard file by its name.
         made_by: provenance.
         refused: what could not be rendered, kept so that it is not tried again.
     """
-    storage.save_parquet(PIXELS / "rows.parquet", rows, PIXEL_ROWS)
+    storage.save_parquet(_ROWS_ASIDE, rows, PIXEL_ROWS)
     manifest = {
         "stage": "pixels",
         "made_by": made_by,
         "shape": [len(rows), *shape],
-        "dtype": "uint8",
+        "dtype": str(dtype),
         "row_count": len(rows),
-        "files": {**files, "rows.parquet": provenance.checksum(PIXELS / "rows.parquet")},
+        "files": {**files, "rows.parquet": provenance.checksum(_ROWS_ASIDE)},
         "refused": refused,
     }
     storage.save_json(PIXELS / "manifest.json", manifest)
-    for pattern in ("[0-9]*", ".[0-9]*"):
+    mend_pixels()
+    for pattern in ("[0-9]*", "left-*", ".[0-9]*", ".rows*", ".manifest*"):
         for file in PIXELS.glob(pattern):
             if file.name not in files:
                 file.unlink()
 
 
+def mend_pixels() -> None:
+    """Give the rows that manifest.json names their place; for the stage that writes the store alone."""
+    if _ROWS_ASIDE.exists() and provenance.checksum(_ROWS_ASIDE) == pixel_files().get("rows.parquet"):
+        os.replace(_ROWS_ASIDE, PIXELS / "rows.parquet")
+
+
+def pixel_files() -> dict[str, str]:
+    """Checksums by name as manifest.json has them, whether or not the files are so; empty where there is none."""
+    try:
+        return storage.load_json(PIXELS / "manifest.json", "pixels")["files"]
+    except PipelineError:
+        return {}
+
+
 def load_pixels() -> Pictures:
-    """The picture store; refused when a shard is not what the manifest says."""
+    """The picture store; refused when a shard is not what the manifest says.
+
+    Every byte is hashed, by several threads: 1 to 2 s for 5 GB, which the reading that follows then finds in memory.
+    """
     manifest = storage.load_json(PIXELS / "manifest.json", "pixels")
-    for name, checksum in manifest["files"].items():
-        storage.verify(PIXELS / name, checksum, "pixels")
+    with ThreadPoolExecutor() as threads:
+        for _ in threads.map(
+            lambda file: storage.verify(PIXELS / file[0], file[1], "pixels"), manifest["files"].items()
+        ):
+            pass
     rows = storage.load_parquet(PIXELS / "rows.parquet", PIXEL_ROWS, "pixels")
+    # Plain arrays on the mapped files: numpy.memmap would make an object of its own of every picture that is taken.
     shards = {
-        int(name[:5]): np.load(PIXELS / name, mmap_mode="r") for name in manifest["files"] if name.endswith(".npy")
+        int(name[:-4]): np.asarray(np.load(PIXELS / name, mmap_mode="r"))
+        for name in manifest["files"]
+        if name.endswith(".npy")
     }
     return Pictures(rows, manifest, shards)
 

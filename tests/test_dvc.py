@@ -67,7 +67,7 @@ def test_a_stage_depends_on_every_artifact_that_it_reads(stage):
 def test_a_stage_depends_on_every_param_that_it_reads(stage):
     source = (imports.ROOT / "pipeline" / "stages" / f"{stage}.py").read_text()
     listed = [key.split(".$")[0] for key in STAGES[stage]["params"]]
-    for used in set(re.findall(r"params\.((?!engine)[a-z]+(?:\.[a-z]+)?)", source)):
+    for used in set(re.findall(r"params\.((?!engine)[a-z_]+(?:\.[a-z_]+)?)", source)):
         assert any(f"{used}.".startswith(f"{key}.") for key in listed), f"{stage} reads {used}"
 
 

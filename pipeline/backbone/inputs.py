@@ -19,10 +19,13 @@ def has_bf16(where: torch.device) -> bool:
 
 
 def to_tensor(pictures: np.ndarray, where: torch.device) -> torch.Tensor:
-    """Pictures (B, H, W) or (B, H, W, 3) uint8 → (B, C, H, W) float32 in 0..1, channels last in memory."""
+    """Pictures (B, H, W) or (B, H, W, 3) → (B, C, H, W) float32 in 0..1, channels last in memory.
+
+    uint8 and uint16 alike; of the latter torch can do little more than the conversion to float, which comes first.
+    """
     tensor = torch.from_numpy(pictures).to(where)
     tensor = tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2)
-    return tensor.float().div_(255).contiguous(memory_format=torch.channels_last)
+    return tensor.float().div_(np.iinfo(pictures.dtype).max).contiguous(memory_format=torch.channels_last)
 
 
 def normalise(pictures: torch.Tensor, model: TimmModel) -> torch.Tensor:

@@ -7,11 +7,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import artifacts, engine, provenance
+from pipeline import artifacts, engine, isolation, provenance
 from pipeline.errors import PipelineError
-from pipeline.imaging import codestream, files, fingerprint, kernels, picture, pixelstore, render, stored, tone
+from pipeline.imaging import (
+    codestream,
+    files,
+    fingerprint,
+    kernels,
+    palette,
+    picture,
+    pixelstore,
+    plan,
+    render,
+    shards,
+    stored,
+    tone,
+)
 from pipeline.imaging.picture import Look
-from pipeline.imaging.pixelstore import Held
+from pipeline.imaging.plan import Refusal
 from pipeline.imaging.quarantine import count_reasons
 from pipeline.params import Params
 
@@ -21,7 +34,7 @@ PACKAGES = (
     *("imagecodecs", "numba", "numpy", "pillow", "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg"),
     *("python-gdcm", "scipy"),
 )
-MODULES = (codestream, files, fingerprint, kernels, picture, pixelstore, render, stored, tone)
+MODULES = (codestream, files, fingerprint, kernels, palette, picture, render, shards, stored, tone)
 SOURCES = [Path(str(module.__file__)) for module in MODULES]
 
 
@@ -31,32 +44,53 @@ def run(params: Params) -> None:
     channels = 1 if index["photometric"].str.startswith("MONOCHROME").all() else 3
     look = Look(**vars(params.render), channels=channels)
     made_by = provenance.of("pixels", vars(look), {}, PACKAGES, SOURCES)
-    kept, parts = pixelstore.plan(index, pixelstore.load_held(made_by), params.pixels.shard)
-    new = sum(item.shard < 0 for items in parts for item in items)
-    folder, root = artifacts.PIXELS.absolute(), Path(os.path.expanduser(params.data.images)).absolute()
-    write = partial(pixelstore.write, folder=folder, root=root, look=look, made_by=made_by)
-    written = engine.map(write, pixelstore.number(parts), params.engine.workers, "pixels")
-    store = pixelstore.join([kept, *written])
-    quarantine = _quarantine(index, store)
+    kept, rest = plan.plan(index, pixelstore.load(made_by, params.pixels.timeout), params.pixels.shard)
+    _write(rest, kept.taken, look, shards.digest(made_by), params)
+    store = pixelstore.collect(kept, rest)
+    quarantine = _quarantine(index, store.refused)
     artifacts.save_quarantine("pixels", quarantine)
     if store.rows.empty:
         what = f"no picture could be made: {count_reasons(quarantine)}"
         raise PipelineError(params.data.images, what, f"see {artifacts.QUARANTINE}")
     pixelstore.save(store, look, made_by)
-    log.info("pixels: %d pictures of %s, %d files read", len(store.rows), " × ".join(map(str, look.shape)), new)
+    log.info("pixels: %d pictures of %s", len(store.rows), " × ".join(map(str, look.shape)))
     log.info("set aside: %s", count_reasons(quarantine))
-    _check(index, store)
+    _check(index, store.refused, params.data.max_quarantined)
 
 
-def _check(index: pd.DataFrame, store: Held) -> None:
-    """Fail, after all is saved, if a refusal may pass: a stage that succeeds is not run again for a mended file."""
-    passing = Held(refused=[row for row in store.refused if not row.lasting])
-    if passing.refused:
+def _write(rest: pd.DataFrame, taken: frozenset[int], look: Look, digest: str, params: Params) -> None:
+    """Write the shards that no run has finished: a thread for each, which drives a decoder in a process of its own."""
+    todo = pixelstore.resume(rest, taken, digest, params.pixels.timeout)
+    log.info("pixels: %d images to read", sum(map(shards.count_new, todo)))
+    folder, root = artifacts.PIXELS.absolute(), Path(os.path.expanduser(params.data.images)).absolute()
+    memory = isolation.share_of_memory(engine.workers(params.engine.workers))
+    with isolation.Isolated(shards.render, params.pixels.timeout, memory) as decoder:
+        write = partial(shards.write, folder=folder, root=root, look=look, made_by=digest, decoder=decoder)
+        for _ in engine.map(write, todo, params.engine.workers, "pixels", threads=True):
+            pass
+
+
+def _check(index: pd.DataFrame, refused: list[Refusal], most: float) -> None:
+    """Fail, after all is saved.
+
+    If a refusal may pass: a stage that succeeds is not run again for a mended file. If there are too many: what is set
+    aside is seldom a random part of the data.
+    """
+    passing = [row for row in refused if not row.lasting]
+    if passing:
         first = min(_quarantine(index, passing), key=lambda row: row["path"])
-        what = f"{len(passing.refused)} of {len(index)} images could not be rendered: {first['reason']}"
+        what = f"{len(passing)} of {len(index)} images could not be rendered: {first['reason']}"
         raise PipelineError(first["path"], what, f"{first['remedy']}; then `dvc repro`: finished work is kept")
+    if len(refused) > most * len(index):
+        reasons = count_reasons(_quarantine(index, refused))
+        share = f"{len(refused)} of {len(index)} images ({len(refused) / len(index):.1%}) are set aside: {reasons}"
+        remedy = f"see {artifacts.QUARANTINE} and mend the files, or raise data.max_quarantined (now {most:g})"
+        raise PipelineError("data.max_quarantined", share, remedy)
 
 
-def _quarantine(index: pd.DataFrame, store: Held) -> list[dict[str, str]]:
-    paths = dict(zip(index["image_id"], index["path"], strict=True))
-    return [{"path": paths[row.image_id], "reason": row.reason, "remedy": row.remedy} for row in store.refused]
+def _quarantine(index: pd.DataFrame, refused: list[Refusal]) -> list[dict[str, str]]:
+    """Rows of the quarantine table, in the order of image_id."""
+    wanted = index[index["image_id"].isin([row.image_id for row in refused])]
+    paths = dict(zip(wanted["image_id"], wanted["path"], strict=True))
+    ordered = sorted(refused, key=lambda row: row.image_id)
+    return [{"path": paths[row.image_id], "reason": row.reason, "remedy": row.remedy} for row in ordered]

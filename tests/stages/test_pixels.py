@@ -3,17 +3,22 @@ import errno
 import os
 from pathlib import Path
 
+import imports
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from dicoms import dataset, encapsulated, to_bytes, write
 from imports import ROOT
 from PIL import Image
 from pydicom.uid import MPEG2MPML
 
 from pipeline import artifacts, engine, params
+from pipeline.backbone import inputs
 from pipeline.errors import PipelineError
-from pipeline.imaging import decode
+from pipeline.imaging import picture
+from pipeline.imaging.plan import FACTS
+from pipeline.isolation import Died, Isolated, TimedOut
 from pipeline.stages import index, pixels
 
 PARAMS = params.load(ROOT / "params.yaml")
@@ -28,20 +33,40 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def decoded(monkeypatch):
-    """Names of the files that were decoded."""
-    names, picture = [], decode.picture
-    monkeypatch.setattr(decode, "picture", lambda file, name, window: names.append(name) or picture(file, name, window))
+    """Names of the files that went to a decoder."""
+    names, isolated = [], Isolated.map
+
+    def watched(self, items):
+        names.extend(item.path for item in items)
+        return isolated(self, items)
+
+    monkeypatch.setattr(Isolated, "map", watched)
     return names
 
 
-def given(shard=2, workers=1, data=None, **render):
+@pytest.fixture
+def in_process(monkeypatch):
+    """Decoders are called in this process, where they can be replaced; names of the files that they were given."""
+    names = []
+
+    def called(self, items):
+        for item in items:
+            names.append(item.path)
+            yield self.function(item)
+
+    monkeypatch.setattr(Isolated, "map", called)
+    return names
+
+
+def given(shard=2, workers=1, timeout=60.0, data=None, **render):
     return dataclasses.replace(
         PARAMS,
         data=dataclasses.replace(
-            PARAMS.data, **{"images": "images", "labels": "labels.csv", "label": "label", **(data or {})}
+            PARAMS.data,
+            **{"images": "images", "labels": "labels.csv", "label": "label", "max_quarantined": 1.0, **(data or {})},
         ),
         render=dataclasses.replace(PARAMS.render, **{"size": 16, **render}),
-        pixels=dataclasses.replace(PARAMS.pixels, shard=shard),
+        pixels=dataclasses.replace(PARAMS.pixels, shard=shard, timeout=timeout),
         engine=dataclasses.replace(PARAMS.engine, workers=workers),
     )
 
@@ -80,8 +105,8 @@ def check(pictures, seeds):
     """The store holds the picture of each seed, by image."""
     assert pictures.rows["image_id"].tolist() == sorted(f"1.2.{number}" for number in seeds)
     found = pictures.take(np.arange(len(pictures)))
-    for picture, image_id in zip(found, pictures.rows["image_id"], strict=True):
-        np.testing.assert_array_equal(picture, grey(seeds[int(image_id[4:])]))
+    for shown, image_id in zip(found, pictures.rows["image_id"], strict=True):
+        np.testing.assert_array_equal(shown, grey(seeds[int(image_id[4:])]))
 
 
 def files():
@@ -221,9 +246,9 @@ def test_a_file_that_changed_after_the_scan_fails_the_stage_and_the_rest_is_kept
         (MemoryError(), "not enough memory"),
     ],
 )
-def test_what_may_go_well_next_time_fails_the_stage_and_is_tried_again(monkeypatch, decoded, error, reason):
+def test_what_may_go_well_next_time_fails_the_stage_and_is_tried_again(monkeypatch, in_process, error, reason):
     make(3)
-    target = (decode, "picture") if isinstance(error, MemoryError) else (Path, "read_bytes")
+    target = (picture, "show") if isinstance(error, MemoryError) else (Path, "read_bytes")
     original = getattr(*target)
 
     def fail(*args):
@@ -236,26 +261,83 @@ def test_what_may_go_well_next_time_fails_the_stage_and_is_tried_again(monkeypat
         with pytest.raises(PipelineError, match=rf"^1\.dcm: 1 of 3 images could not be rendered: {reason}\n"):
             run()
     assert quarantine() == {"1.dcm": reason}
-    decoded.clear()
     assert len(run()) == 3
-    assert decoded == ["1.dcm"]
+    assert in_process == ["0.dcm", "1.dcm", "2.dcm", "1.dcm"]
     assert quarantine() == {}
 
 
-def test_no_text_of_a_decoder_is_kept(monkeypatch):
+def test_no_text_of_a_decoder_is_kept(monkeypatch, in_process):
     make(3)
-    picture = decode.picture
+    show = picture.show
 
-    def stumble(file, name, window):
+    def stumble(content, name, frame, look):
         if name == "1.dcm":
             raise KeyError("Patient^Name")
-        return picture(file, name, window)
+        return show(content, name, frame, look)
 
-    monkeypatch.setattr(decode, "picture", stumble)
+    monkeypatch.setattr(picture, "show", stumble)
     run()
     assert quarantine() == {"1.dcm": "cannot be decoded: KeyError"}
     written = b"".join(path.read_bytes() for path in artifacts.ROOT.rglob("*") if path.is_file())
     assert b"Patient^Name" not in written
+
+
+@pytest.fixture
+def outcome(monkeypatch):
+    """Set `outcome[name]` to what its decoder comes to."""
+    outcomes, isolated = {}, Isolated.map
+
+    def spoiled(self, items):
+        for item, result in zip(items, isolated(self, items), strict=True):
+            yield outcomes.get(item.path, result)
+
+    monkeypatch.setattr(Isolated, "map", spoiled)
+    return outcomes
+
+
+def test_a_crash_or_a_hang_costs_one_image_and_is_not_tried_again(outcome, decoded):
+    make(5)
+    outcome.update({"1.dcm": Died("SIGSEGV"), "3.dcm": TimedOut(60.0)})
+    assert len(run()) == 3
+    assert quarantine() == {"1.dcm": "its decoder crashed (SIGSEGV)", "3.dcm": "took longer than 60 s"}
+    outcome.clear()
+    decoded.clear()
+    assert len(run()) == 3
+    assert decoded == []
+
+
+def test_another_timeout_gives_slow_images_another_try_and_no_others(outcome, decoded):
+    make(5)
+    outcome.update({"1.dcm": Died("SIGSEGV"), "3.dcm": TimedOut(60.0)})
+    run()
+    outcome.clear()
+    decoded.clear()
+    assert len(run(timeout=90.0)) == 4
+    assert decoded == ["3.dcm"]
+    assert quarantine() == {"1.dcm": "its decoder crashed (SIGSEGV)"}
+
+
+def test_what_the_system_killed_fails_the_stage_as_a_lack_of_memory_does(outcome):
+    make(3)
+    outcome["1.dcm"] = Died("SIGKILL")
+    with pytest.raises(PipelineError, match=r"^1\.dcm: 1 of 3 images could not be rendered: not enough memory\n"):
+        run()
+
+
+def test_too_many_images_set_aside_stop_the_run_after_all_is_saved(decoded):
+    make(8)
+    for number in (1, 2):
+        Path(f"images/{number}.dcm").write_bytes(to_bytes(dataset(np.full((4, 4), 7, np.uint8))))
+    message = (
+        r"^data\.max_quarantined: 2 of 8 images \(25\.0%\) are set aside: 2 blank\n"
+        r".*see artifacts/quarantine\.csv and mend the files, or raise data\.max_quarantined \(now 0\.2\)$"
+    )
+    with pytest.raises(PipelineError, match=message):
+        run(data={"max_quarantined": 0.2})
+    assert len(artifacts.load_pixels()) == 6
+    decoded.clear()
+    run(data={"max_quarantined": 0.25})
+    assert decoded == []
 
 
 def test_a_tilde_stands_for_the_home_folder(tmp_path, monkeypatch):
@@ -273,40 +355,137 @@ def test_no_picture_at_all_is_an_error_with_the_counts():
     assert len(quarantine()) == 3
 
 
-def test_finished_shards_of_a_killed_run_are_not_decoded_again(decoded, monkeypatch):
+@pytest.fixture
+def killed_after(monkeypatch):
+    """A run that ends when so many shards are written."""
+
+    def end(count, **options):
+        def ended(function, items, processes, label, threads):
+            for item in items[:count]:
+                yield function(item)
+            raise KeyboardInterrupt
+
+        index.run(given(**options))
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "map", ended)
+            with pytest.raises(KeyboardInterrupt):
+                pixels.run(given(**options))
+
+    return end
+
+
+def test_finished_shards_of_a_killed_run_are_not_decoded_again(decoded, killed_after):
     make(6)
-    index.run(given())
-
-    def killed(function, items, processes, label):
-        yield function(items[0])
-        yield function(items[1])
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "map", killed)
-        with pytest.raises(KeyboardInterrupt):
-            pixels.run(given())
+    killed_after(2)
     (artifacts.PIXELS / ".00002.npy.abc").write_bytes(b"half")
     decoded.clear()
     check(run(), {number: number for number in range(6)})
-    assert sorted(decoded) == ["4.dcm", "5.dcm"]
-    assert [name for name in files() if name.startswith(".") or name.endswith(".json")] == ["manifest.json"]
+    assert decoded == ["4.dcm", "5.dcm"]
+    assert sorted(files()) == ["00000.npy", "00001.npy", "00002.npy", "manifest.json", "rows.parquet"]
 
 
-def test_a_killed_run_leaves_the_old_store_in_force(monkeypatch):
+def test_a_killed_run_leaves_the_old_store_in_force(killed_after):
     make(4)
     run()
-
-    def killed(function, items, processes, label):
-        yield function(items[0])
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "map", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(size=20)
+    killed_after(1, size=20)
     check(artifacts.load_pixels(), {number: number for number in range(4)})
     assert run(size=20).manifest["shape"] == [4, 20, 20]
+
+
+def test_files_that_come_while_a_run_is_dead_change_nothing_but_the_work(decoded, killed_after):
+    make(9)
+    label(range(2, 9))
+    killed_after(2)
+    label(range(9))
+    decoded.clear()
+    killed_after(1)
+    assert decoded == ["0.dcm", "1.dcm"]
+    check(run(), {number: number for number in range(9)})
+    assert decoded == ["0.dcm", "1.dcm", "6.dcm", "7.dcm", "8.dcm"]
+    left = files()
+    for path in artifacts.PIXELS.iterdir():
+        path.unlink()
+    run()
+    assert files() == left
+
+
+def test_a_refusal_of_a_killed_run_is_known_to_the_next(outcome, decoded, killed_after):
+    make(5)
+    outcome.update({"1.dcm": Died("SIGSEGV"), "2.dcm": TimedOut(60.0), "3.dcm": Died("SIGKILL")})
+    killed_after(2)
+    outcome.clear()
+    put(5)
+    label(range(6))
+    decoded.clear()
+    check(run(timeout=90.0), {0: 0, 2: 2, 3: 3, 4: 4, 5: 5})
+    assert decoded == ["2.dcm", "3.dcm", "4.dcm", "5.dcm"]
+    assert quarantine() == {"1.dcm": "its decoder crashed (SIGSEGV)"}
+
+
+def test_a_damaged_shard_of_a_killed_run_is_written_again(decoded, killed_after):
+    make(6)
+    killed_after(2)
+    path = artifacts.PIXELS / "00001.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    decoded.clear()
+    check(run(), {number: number for number in range(6)})
+    assert decoded == ["2.dcm", "3.dcm", "4.dcm", "5.dcm"]
+
+
+def test_a_run_that_is_killed_between_rows_and_manifest_is_finished_by_the_next(monkeypatch, decoded):
+    make(4)
+    run()
+    put(4)
+    label(range(5))
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, "mend_pixels", lambda: None)
+        with pytest.raises(PipelineError, match=r"rows\.parquet: its content is not what manifest\.json says"):
+            run()
+    decoded.clear()
+    check(run(), {number: number for number in range(5)})
+    assert decoded == []
+    assert sorted(files()) == ["00000.npy", "00001.npy", "00002.npy", "manifest.json", "rows.parquet"]
+
+
+def test_the_rows_tell_what_decided_the_look_and_copies_keep_it(decoded):
+    make(3)
+    scene = np.zeros((40, 30), np.uint16)
+    scene[10:30, 20:] = np.arange(600, 800, dtype=np.uint16).reshape(20, 10)
+    write(Path("images/0.dcm"), scene, SOPInstanceUID="1.2.0", WindowCenter=600, WindowWidth=400)
+    looks = {"crop": "foreground", "face": "right"}
+    first = run(**looks).rows.set_index("image_id")
+    assert first.loc["1.2.0", "window"] == "600 / 400 LINEAR"
+    assert bool(first.loc["1.2.0", "mirrored"])
+    assert first.loc["1.2.0", "crop"] == "10,20,20,10"
+    put(1, seed=50)
+    decoded.clear()
+    second = run(**looks).rows.set_index("image_id")
+    assert decoded == ["1.dcm"]
+    assert second.loc["1.2.0", "shard"] != first.loc["1.2.0", "shard"]
+    pd.testing.assert_frame_equal(second.loc[["1.2.0"], FACTS], first.loc[["1.2.0"], FACTS])
+
+
+def test_sixteen_bits_are_kept_to_the_model():
+    make(3)
+    pictures = run(bits=16)
+    assert pictures.manifest["dtype"] == "uint16"
+    found = pictures.take(np.arange(3))
+    assert found.dtype == np.uint16
+    np.testing.assert_allclose(found[1] / 65535, grey(1) / 255, atol=1e-4)
+    tensor = inputs.to_tensor(found, torch.device("cpu"))
+    assert tensor.shape == (3, 1, 16, 16)
+    np.testing.assert_allclose(tensor[1, 0].numpy(), grey(1) / 255, atol=1e-4)
+    np.testing.assert_allclose(inputs.to_tensor(run().take(np.arange(3)), torch.device("cpu")), tensor, atol=1e-4)
+
+
+def test_every_module_that_shapes_a_picture_makes_the_store_new():
+    shaping = {path for path in imports.closure(Path("pipeline/imaging/shards.py")) if path.parts[1] == "imaging"}
+    without = {Path("pipeline/imaging/__init__.py"), Path("pipeline/imaging/plan.py")}
+    assert {path.relative_to(ROOT) for path in pixels.SOURCES} == shaping - without
+
+
+def test_packages_that_decode_make_the_store_new():
+    assert {"imagecodecs", "numba", "numpy", "pillow", "pydicom"} <= set(pixels.PACKAGES)
 
 
 def test_a_damaged_store_is_made_anew(decoded):
@@ -318,7 +497,7 @@ def test_a_damaged_store_is_made_anew(decoded):
     assert len(decoded) == 4
 
 
-def test_several_processes_make_the_same_store():
+def test_several_workers_make_the_same_store():
     make(7)
     run()
     alone = files()

@@ -1,0 +1,167 @@
+"""How one shard is written.
+
+A shard NNNNN.npy is written by one worker, which then writes its companion NNNNN.json: what the shard holds, what made
+it, and what could not be rendered. The pair is finished work, also when the run is killed a moment later.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import provenance, storage
+from pipeline.errors import PipelineError
+from pipeline.imaging import fingerprint, picture, plan
+from pipeline.imaging.picture import Look
+from pipeline.imaging.plan import Refusal, Shard
+from pipeline.isolation import Died, Isolated, TimedOut
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture to render: frame `frame` of the file at `path`, which was `fingerprint` when it was scanned."""
+
+    image_id: str
+    fingerprint: str
+    path: str
+    frame: int
+    root: Path
+    look: Look
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in the shape and type of the look, and its facts."""
+
+    pixels: np.ndarray
+    window: str
+    crop: str
+    mirrored: bool
+
+
+def write(
+    shard: Shard, folder: Path, root: Path, look: Look, made_by: str, decoder: Isolated[Job, Picture | Refusal]
+) -> None:
+    """Write one shard and its companion; images that can't be rendered are left out and stand in the companion.
+
+    Args:
+        shard: what to write.
+        folder: of the picture store.
+        root: folder of the images.
+        look: of the pictures.
+        made_by: digest of the provenance.
+        decoder: of `render`.
+    """
+    path = folder / plan.name(shard.number)
+    images: list[tuple[Any, ...]] = []
+    refused: list[Refusal] = []
+    with storage.file_atomic(path) as file:
+        _write_header(file, len(shard.rows), look)
+        for row, found in _pictures(shard, folder, root, look, decoder):
+            if isinstance(found, Refusal):
+                refused.append(found)
+            else:
+                file.write(found.pixels.tobytes())
+                images.append((row.image_id, row.fingerprint, found.window, found.crop, found.mirrored))
+        file.seek(0)
+        _write_header(file, len(images), look)
+    companion = {
+        "made_by": made_by,
+        "checksum": provenance.checksum(path),
+        "images": images,
+        "refused": [asdict(row) for row in refused],
+    }
+    storage.write_atomic(path.with_suffix(".json"), json.dumps(companion).encode())
+
+
+def render(job: Job) -> Picture | Refusal:
+    """The picture of an image, or why there is none."""
+    refused = partial(Refusal, job.image_id, job.fingerprint)
+    try:
+        content, mark = _read(job.root / job.path)
+    except OSError as error:
+        return refused(f"cannot be read: {error.strerror}", "give yourself permission to read it", lasting=False)
+    try:
+        if mark != job.fingerprint.partition(":")[0]:
+            return refused("changed after the scan", "leave the image folder as it is meanwhile", lasting=False)
+        shown = picture.show(content, job.path, job.frame, job.look)
+    except PipelineError as error:
+        return refused(error.what, error.remedy)
+    except MemoryError:
+        return refused(**_NO_MEMORY)
+    except Exception as error:  # whatever the damage makes a decoder stumble over; its text may hold header values
+        remedy = "copy or export the file again, or drop its row from the labels"
+        return refused(f"cannot be decoded: {type(error).__name__}", remedy)
+    return Picture(shown.picture, shown.window, ",".join(map(str, shown.crop)), shown.mirrored)
+
+
+def count_new(shard: Shard) -> int:
+    """Images of a shard that are neither copied nor known to have no picture: those that `write` decodes."""
+    return int((shard.rows["source"] == "").sum()) - len(shard.refused)
+
+
+def digest(made_by: object) -> str:
+    """Of the provenance of the store."""
+    return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
+
+
+_NO_MEMORY: dict[str, Any] = {
+    "reason": "not enough memory",
+    "remedy": "lower engine.workers, or drop its row from the labels",
+    "lasting": False,
+}
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path) -> tuple[bytes, str]:
+    """Content of a file and its fingerprint; the frames of a file come one after the other."""
+    content = path.read_bytes()
+    return content, fingerprint.of(io.BytesIO(content))
+
+
+def _pictures(
+    shard: Shard, folder: Path, root: Path, look: Look, decoder: Isolated[Job, Picture | Refusal]
+) -> Iterator[tuple[Any, Picture | Refusal]]:
+    """Each row with its picture, copied or rendered, or with why there is none."""
+    known = {row.pair: row for row in shard.refused}
+    rows: list[Any] = list(shard.rows.itertuples(index=False))
+    new = [row for row in rows if not row.source and (row.image_id, row.fingerprint) not in known]
+    jobs = [Job(row.image_id, row.fingerprint, row.path, row.frame, root, look) for row in new]
+    rendered = decoder.map(jobs)
+    sources: dict[str, np.ndarray] = {}
+    for row in rows:
+        pair = row.image_id, row.fingerprint
+        if pair in known:
+            yield row, known[pair]
+        elif row.source:
+            if row.source not in sources:
+                sources[row.source] = np.load(folder / row.source, mmap_mode="r")
+            yield row, Picture(sources[row.source][row.row], row.window, row.crop, row.mirrored)
+        else:
+            yield row, _outcome(next(rendered), *pair)
+
+
+def _outcome(found: Picture | Refusal | Died | TimedOut, image_id: str, mark: str) -> Picture | Refusal:
+    """A crash is final, since another try would crash too; but what the system killed may have been too large."""
+    refused = partial(Refusal, image_id, mark)
+    if isinstance(found, TimedOut):
+        remedy = "raise pixels.timeout, export the file again, or drop its row from the labels"
+        return refused(f"took longer than {found.seconds:g} s", remedy, limit=found.seconds)
+    if isinstance(found, Died):
+        if found.how == "SIGKILL":
+            return refused(**_NO_MEMORY)
+        remedy = "export the file again as Explicit VR Little Endian, or drop its row from the labels"
+        return refused(f"its decoder crashed ({found.how})", remedy)
+    return found
+
+
+def _write_header(file: Any, rows: int, look: Look) -> None:
+    """Header of .npy; NumPy pads it so that its length does not depend on the number of rows."""
+    kind = np.lib.format.dtype_to_descr(look.dtype)
+    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": (rows, *look.shape)})
