@@ -9,7 +9,8 @@ import pandas as pd
 from jinja2 import Template
 from markupsafe import Markup
 
-from pipeline.report import environment, plots, tables, words
+from pipeline.artifacts import Pictures
+from pipeline.report import environment, plots, samples, tables, words
 
 CURVES = ("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc")
 QUARANTINE_ROWS = 50
@@ -21,6 +22,8 @@ class Results:
 
     Attributes:
         index: of the usable images.
+        pictures: the store.
+        flags: what the headers warn of: name, count and words.
         split_summary: splits.json.
         histories: history.csv by backbone; empty tables for frozen ones.
         fits: fit.json by arm.
@@ -40,6 +43,8 @@ class Results:
     """
 
     index: pd.DataFrame
+    pictures: Pictures
+    flags: Sequence[Mapping[str, Any]]
     split_summary: Mapping[str, Any]
     histories: Mapping[str, pd.DataFrame]
     fits: Mapping[str, Mapping[str, Any]]
@@ -166,6 +171,9 @@ def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     if len(results.quarantine):
         left_out = words.count(len(results.quarantine), "file or label row", "files or label rows")
         noted.append(f"{left_out} in quarantine, left out")
+    flags = [f"{flag['name']} ({words.count(flag['count'], 'image')})" for flag in results.flags if flag["count"]]
+    if flags:
+        noted.append(f"headers: {', '.join(flags)}; what that means stands under Data")
     looks = [{"tone": "look", "text": text} for text in noted]
     others = {arm: lines for arm, lines in signs.items() if lines and arm != selected}
     return {"warnings": collapsed + audit + looks, "others_collapsed": others}
@@ -179,6 +187,9 @@ def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, An
         "patients": results.index["group"].nunique(),
         "class_counts": tables.class_counts(results.index, classes),
         "facts": tables.facts(results.index),
+        "flags": [flag["words"] for flag in results.flags if flag["count"]],
+        "samples": samples.of(results.index, results.pictures, classes),
+        "size": results.pictures.size,
         "split_rows": tables.split_rows(results.split_summary),
         "seed": results.split_summary["seed"],
         "quarantined": len(quarantine),

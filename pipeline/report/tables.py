@@ -163,12 +163,16 @@ def resampled(fit: Mapping[str, Any], classes: Sequence[str]) -> list[dict[str, 
 
 
 def quarantine_counts(quarantine: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """Files per stage and reason without its details, which follow a colon, and one of them; most frequent first."""
+    """Files per stage and reason without its details, which follow a colon; most frequent first.
+
+    Each with the path and the remedy of its first file.
+    """
     kinds = [(row["stage"], row["reason"].partition(":")[0]) for row in quarantine]
-    example = dict(zip(reversed(kinds), (row["path"] for row in reversed(quarantine)), strict=True))
+    first = dict(zip(reversed(kinds), reversed(quarantine), strict=True))
     return [
-        {"stage": kind[0], "reason": kind[1], "files": files, "example": example[kind]}
+        {"stage": kind[0], "reason": kind[1], "files": files, "example": row["path"], "remedy": row["remedy"]}
         for kind, files in Counter(kinds).most_common()
+        for row in [first[kind]]
     ]
 
 

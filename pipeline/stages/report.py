@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline import artifacts, storage
 from pipeline.errors import PipelineError
+from pipeline.imaging import flags
 from pipeline.params import Params
 from pipeline.report import page, words
 
@@ -38,8 +39,11 @@ def load_results() -> page.Results:
     """What the page is made of, read from the artifacts of every stage before it."""
     metrics = storage.load_json(artifacts.METRICS, "evaluate")
     evaluation, backbones = artifacts.EVALUATION, artifacts.backbone_names()
+    index = artifacts.load_index()
     return page.Results(
-        index=artifacts.load_index(),
+        index=index,
+        pictures=artifacts.load_pixels(),
+        flags=[vars(flag) for flag in flags.flags(index)],
         split_summary=storage.load_json(artifacts.SPLITS_SUMMARY, "split"),
         histories={name: artifacts.load_history(name) for name in backbones},
         fits={arm: storage.load_json(artifacts.FITS / arm / "fit.json", f"fit@{arm}") for arm in metrics["arms"]},

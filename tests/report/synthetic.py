@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts, storage
+from pipeline import artifacts, provenance, storage
 
 FOUR = ("A", "B", "C", "D")
 NINE = tuple(f"{r}-{h}" for r in ("none", "smote", "borderline_smote") for h in ("logistic", "lightgbm", "mlp"))
@@ -41,8 +41,8 @@ def write(
             _history(classes, 0 if frozen else 8, rng),
             {"stage": "finetune", "params": {"lr": 0.003}, "packages": {"torch": "2.6.0"}},
         )
-    for folder in (artifacts.PIXELS, artifacts.FEATURES):
-        storage.save_json(folder / "manifest.json", {"made_by": {"x": {"packages": {"numpy": "2.4.0"}}}})
+    save_pixels(index)
+    storage.save_json(artifacts.FEATURES / "manifest.json", {"made_by": {"x": {"packages": {"numpy": "2.4.0"}}}})
     for arm in arms:
         storage.save_json(artifacts.FITS / arm / "fit.json", _fit(arm, classes, folds))
     _save_evaluation(index, classes, folds, arms, selected, collapse or {}, rng)
@@ -52,6 +52,29 @@ def write(
         for number in range(5)
     ] + [{"path": "/hospital/Doe^Jane/images/x.dcm", "reason": "has no pixels", "remedy": "drop its row"}]
     artifacts.save_quarantine("index", rows)
+
+
+def save_pixels(index: pd.DataFrame, shape: tuple[int, ...] = (32, 32), kind: str = "uint8") -> None:
+    """A picture store: waves, as dark as the class is early."""
+    ids = index["image_id"].sort_values().tolist()
+    labels = index.set_index("image_id")["label"]
+    place = {name: number for number, name in enumerate(dict.fromkeys(index["label"]))}
+    x = np.linspace(0, 1, shape[0])
+    pictures = np.empty((len(ids), *shape), kind)
+    for number, name in enumerate(ids):
+        wave = np.outer(np.sin(3 + number % 20 * x) ** 2, np.cos(number % 7 * x) ** 2)
+        wave = (0.3 + 0.7 * place[labels[name]] / len(place)) * wave * np.iinfo(kind).max
+        pictures[number] = wave if len(shape) == 2 else wave[..., None] * [1, 0.5, 0.2]
+    artifacts.PIXELS.mkdir(parents=True, exist_ok=True)
+    np.save(artifacts.PIXELS / "00000.npy", pictures)
+    rows = pd.DataFrame({"image_id": ids, "shard": 0, "row": range(len(ids)), "fingerprint": ""})
+    rows["window"] = [f"{400 + number % 3} / 800 LINEAR" for number in range(len(ids))]
+    rows["crop"], rows["mirrored"] = "0,0,640,512", False
+    storage.save_parquet(artifacts.PIXELS / "rows.parquet", rows, artifacts.PIXEL_ROWS)
+    files = {name: provenance.checksum(artifacts.PIXELS / name) for name in ("00000.npy", "rows.parquet")}
+    manifest = {"shape": list(pictures.shape), "dtype": kind, "files": files}
+    made = {"made_by": {"x": {"packages": {"numpy": "2.4.0"}}}}
+    storage.save_json(artifacts.PIXELS / "manifest.json", {**made, **manifest})
 
 
 def _index(classes: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
@@ -68,8 +91,8 @@ def _index(classes: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
         "photometric": rng.choice(["MONOCHROME1", "MONOCHROME2"], total).astype(object),
         "transfer_syntax": rng.choice(syntaxes, total).astype(object),
     }
-    numbers = {"rows": 640, "columns": 512, "frames": 1, "bits_stored": 12, "signed": False, "size": 1}
-    return pd.DataFrame(columns).assign(**numbers)
+    numbers = {"rows": 640, "columns": 512, "frame": 1, "frames": 1, "bits_stored": 12, "size": 1}
+    return pd.DataFrame(columns).assign(**numbers, signed=False, derived=False, secondary=False)
 
 
 def _save_splits(index: pd.DataFrame, classes: Sequence[str], folds: int, rng: np.random.Generator) -> None:

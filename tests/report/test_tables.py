@@ -48,17 +48,17 @@ def test_the_rarest_class_is_one_that_was_tested():
     assert {arm: row["class"] for arm, row in tables.rarest(rows).items()} == {"x": "c", "y": "c"}
 
 
-def test_quarantine_is_counted_by_reason_without_its_details_each_with_its_first_path():
+def test_quarantine_is_counted_by_reason_without_its_details_each_with_its_first_path_and_remedy():
     rows = [
-        {"stage": "index", "reason": "no label", "path": "c"},
-        {"stage": "index", "reason": "a copy: same bytes as x", "path": "a"},
-        {"stage": "index", "reason": "a copy: same bytes as y", "path": "b"},
-        {"stage": "pixels", "reason": "a copy", "path": "d"},
+        {"stage": "index", "reason": "no label", "path": "c", "remedy": "add it"},
+        {"stage": "index", "reason": "a copy: same bytes as x", "path": "a", "remedy": "drop a"},
+        {"stage": "index", "reason": "a copy: same bytes as y", "path": "b", "remedy": "drop b"},
+        {"stage": "pixels", "reason": "a copy", "path": "d", "remedy": "drop d"},
     ]
     assert tables.quarantine_counts(rows) == [
-        {"stage": "index", "reason": "a copy", "files": 2, "example": "a"},
-        {"stage": "index", "reason": "no label", "files": 1, "example": "c"},
-        {"stage": "pixels", "reason": "a copy", "files": 1, "example": "d"},
+        {"stage": "index", "reason": "a copy", "files": 2, "example": "a", "remedy": "drop a"},
+        {"stage": "index", "reason": "no label", "files": 1, "example": "c", "remedy": "add it"},
+        {"stage": "pixels", "reason": "a copy", "files": 1, "example": "d", "remedy": "drop d"},
     ]
 
 

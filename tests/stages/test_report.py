@@ -80,7 +80,7 @@ def test_the_page_is_whole_and_opens_offline(settings):
     html = page(**settings)
     outline = Outline(html)
     assert outline.open == []
-    assert [target for target in outline.loads if not target.startswith("#")] == ["audit.html"]
+    assert [target for target in outline.loads if not target.startswith(("#", "data:image/webp;"))] == ["audit.html"]
     assert "http://" not in html
     assert "https://" not in html
     assert "@import" not in html
@@ -122,9 +122,54 @@ def test_classes_without_an_order_have_a_plain_kappa():
 def test_the_quarantine_counts_reasons_without_their_details(usual):
     table = usual.partition('<section id="quarantine">')[2].partition("<details>")[0]
     assert re.findall(r'<td class="wrap">(.*?)</td>', table) == [
-        *("truncated", "<code>p/0.dcm</code>"),
-        *("has no pixels", "<code>/hospital/Doe^Jane/images/x.dcm</code>"),
+        *("truncated", "<code>p/0.dcm</code>", "export it again"),
+        *("has no pixels", "<code>/hospital/Doe^Jane/images/x.dcm</code>", "drop its row"),
     ]
+
+
+def test_pictures_of_every_class_are_shown_with_what_made_them(usual):
+    section = usual.partition('<section id="pictures">')[2].partition("</section>")[0]
+    assert "Pictures from the store, 32 × 32 pixels, up to 6 of each class, of different patients" in section
+    assert "All of these: 640 × 512." in section
+    assert re.findall(r'alt="picture of class (.)"', section) == [name for name in "ABCD" for _ in range(6)]
+    assert re.findall(r"<figcaption>.* · MONOCHROME[12] · 40[012] / 800 LINEAR</figcaption>", section)
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((32, 32, 3), "uint8"), ((32, 32), "uint16")])
+def test_pictures_in_colour_and_of_16_bits_are_shown(shape, kind):
+    synthetic.write(**SMALL)
+    synthetic.save_pixels(artifacts.load_index(), shape, kind)
+    report.run(PARAMS)
+    assert artifacts.REPORT.read_text().count("data:image/webp;base64,") == 24
+
+
+def test_a_damaged_picture_store_is_refused_with_the_command_that_rebuilds_it():
+    synthetic.write(**SMALL)
+    with (artifacts.PIXELS / "00000.npy").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(PipelineError, match=r"00000\.npy: its content is not what .*\n.* `dvc repro pixels`"):
+        report.run(PARAMS)
+
+
+def test_what_the_headers_warn_of_stands_with_the_data_and_in_short_on_the_first_screen():
+    synthetic.write(**SMALL)
+    index = artifacts.load_index()
+    index["manufacturer"] = "Halcyon"
+    index.loc[:2, "burned_in"] = "YES"
+    artifacts.save_index(index)
+    report.run(PARAMS)
+    head, _, rest = artifacts.REPORT.read_text().partition("</header>")
+    short = "headers: burned-in annotation (3 images); what that means stands under Data"
+    assert f'<li class="look">{short}</li>' in head
+    data = rest.partition("</section>")[0]
+    assert re.findall(r'<li class="look">(.*?)</li>', data) == [
+        "3 of 385 images have text burned into the pixels: it may name the patient, and a model may read it"
+    ]
+
+
+def test_headers_with_nothing_to_warn_of_are_not_mentioned(usual):
+    assert "headers:" not in usual
+    assert '<ul class="notes">' not in usual.partition('<section id="data">')[2].partition("</section>")[0]
 
 
 def test_images_without_a_picture_are_counted_beside_the_data():
@@ -193,7 +238,8 @@ def test_a_frozen_backbone_has_no_history():
 
 
 def test_training_history_has_a_panel_per_fold_and_its_collapses(usual):
-    assert re.findall(r"<figcaption>(.*?)<", usual) == ["fold-0", "fold-1", "fold-2"]
+    section = usual.partition('<section id="training">')[2].partition("</section>")[0]
+    assert re.findall(r"<figcaption>(.*?)<", section) == ["fold-0", "fold-1", "fold-2"]
     assert "3 backbones, 96 s of training" in usual
     assert "A is never predicted; low kappa" in usual
 
