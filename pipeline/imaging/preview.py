@@ -55,7 +55,7 @@ def cell(task: Task, look: Look) -> Cell:
     except PipelineError as error:
         return Cell(task.name, fault=error.what, remedy=error.remedy)
     except MemoryError:
-        return Cell(task.name, fault="not enough memory", remedy="close other programs")
+        return no_memory(task)
     except Exception as error:  # whatever the damage makes a decoder stumble over; its text may hold header values
         return failed(task, f"cannot be decoded: {type(error).__name__}")
     made = Cell(task.name, shown.picture, _lines(shown, header, frame))
@@ -65,6 +65,11 @@ def cell(task: Task, look: Look) -> Cell:
 def failed(task: Task, fault: str) -> Cell:
     """The cell of a file that is damaged."""
     return Cell(task.name, fault=fault, remedy="copy or export the file again, or drop its row from the labels")
+
+
+def no_memory(task: Task) -> Cell:
+    """The cell of a file that is too large."""
+    return Cell(task.name, fault="not enough memory", remedy="close other programs, or drop its row from the labels")
 
 
 def _with_whole(made: Cell, shown: Shown, beside: Shown) -> Cell:

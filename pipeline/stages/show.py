@@ -94,10 +94,13 @@ def _cells(tasks: Sequence[Task], look: Look, timeout: float) -> Iterator[Cell]:
     """The cell of each task, made in a process that a damaged file may crash or keep."""
     with Isolated(partial(preview.cell, look=look), timeout, share_of_memory(1)) as isolated:
         for task, outcome in zip(tasks, isolated.map(tasks), strict=True):
-            if isinstance(outcome, Died):
-                yield preview.failed(task, f"its decoder crashed: {outcome.how}")
-            elif isinstance(outcome, TimedOut):
-                yield preview.failed(task, f"its decoder was stopped after {outcome.seconds:g} s")
+            if isinstance(outcome, TimedOut):
+                yield preview.failed(task, f"took longer than {outcome.seconds:g} s")
+            elif isinstance(outcome, Died):
+                killed = outcome.how == "SIGKILL"  # by the system, for its memory
+                yield (
+                    preview.no_memory(task) if killed else preview.failed(task, f"its decoder crashed ({outcome.how})")
+                )
             else:
                 yield outcome
 

@@ -11,7 +11,7 @@ from dicoms import dataset, to_bytes, write
 from imports import ROOT
 from PIL import Image
 
-from pipeline import params
+from pipeline import artifacts, params
 from pipeline.__main__ import main
 from pipeline.errors import PipelineError
 from pipeline.imaging import picture, preview, sheet
@@ -114,20 +114,23 @@ def stumble(task, look):
         os.kill(os.getpid(), signal.SIGSEGV)
     if "1.dcm" in task.name:
         time.sleep(60)
+    if "2.dcm" in task.name:
+        os.kill(os.getpid(), signal.SIGKILL)
     return Cell(task.name, grey())
 
 
 def test_a_decoder_that_crashes_or_hangs_costs_its_own_cell_and_no_other(cells, monkeypatch):
-    for number in range(3):
+    for number in range(4):
         put(f"images/{number}.dcm")
     monkeypatch.setattr(preview, "cell", stumble)
     show.run(dataclasses.replace(given(), pixels=dataclasses.replace(PARAMS.pixels, timeout=0.3)), ["images"])
     assert [cell.fault for cell in cells] == [
-        "its decoder crashed: SIGSEGV",
-        "its decoder was stopped after 0.3 s",
+        "its decoder crashed (SIGSEGV)",
+        "took longer than 0.3 s",
+        "not enough memory",
         "",
     ]
-    assert all(cell.remedy for cell in cells[:2])
+    assert all(cell.remedy for cell in cells[:3])
 
 
 def test_no_text_of_a_decoder_is_shown(monkeypatch):
@@ -215,6 +218,22 @@ def test_of_a_file_with_several_frames_those_of_the_policy_are_shown(cells, poli
     put("images/0.dcm", NumberOfFrames=10, Rows=4, Columns=4, PixelData=FRAMES.tobytes())
     run("images/0.dcm", data={"frames": policy})
     assert [cell.lines[-1] for cell in cells] == words
+
+
+@pytest.mark.parametrize("policy", ["first", "middle", "max", "all"])
+def test_the_frames_shown_are_those_of_the_index_and_each_is_found_by_its_id(cells, policy):
+    put("images/0.dcm", NumberOfFrames=10, Rows=4, Columns=4, PixelData=FRAMES.tobytes(), SOPInstanceUID="1.2.0")
+    put("images/1.dcm", SOPInstanceUID="1.2.1")
+    Path("labels.csv").write_text("path,label\n0.dcm,x\n1.dcm,y\n")
+    index.run(given({"frames": policy}))
+    rows = artifacts.load_index()
+    for name in ("0.dcm", "1.dcm"):
+        tasks = preview.frames(preview.Task(Path("images") / name, name), policy)
+        assert [task.frame for task in tasks] == sorted(rows["frame"][rows["path"] == name])
+    last = rows[rows["path"] == "0.dcm"].iloc[-1]
+    run(last["image_id"], data={"frames": policy})
+    words = f"frame {last['frame']} of 10" if last["frame"] else "greatest value of 10 frames"
+    assert [cell.lines[-1] for cell in cells] == [words]
 
 
 def test_a_cropped_picture_stands_beside_the_whole_with_the_part_that_is_shown(cells):
