@@ -21,6 +21,7 @@ _MAGIC = {
     b"II+\x00": "TIFF",
     b"MM\x00+": "TIFF",
 }
+PICTURES = ("PNG", "JPEG", "TIFF")
 # Pillow's modes with one channel, and the bits of each; every other mode becomes RGB.
 GREY_BITS = {"1": 1, "L": 8, "I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _AGAIN = "export the file again, or drop its row from the labels"
@@ -84,7 +85,7 @@ def read_dicom(file: BinaryIO, name: str, **options: object) -> pydicom.Dataset:
 
 def open_picture(file: BinaryIO) -> Image.Image:
     """A PNG, JPEG or TIFF, not decoded yet."""
-    return Image.open(file, formats=("PNG", "JPEG", "TIFF"))
+    return Image.open(file, formats=PICTURES)
 
 
 def transfer_syntax(dataset: pydicom.Dataset) -> UID:

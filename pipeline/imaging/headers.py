@@ -4,35 +4,17 @@ import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pydicom
+from pydicom.multival import MultiValue
+from pydicom.uid import UID
 
 from pipeline.errors import PipelineError
-from pipeline.imaging import files, fingerprint
+from pipeline.imaging import elements, files, fingerprint, scan
 from pipeline.imaging.identity import pseudonym
 
-# Of a DICOM file, these elements are read and no other.
-TAGS = [
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "PatientID",
-    "AccessionNumber",
-    "Modality",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-    "PhotometricInterpretation",
-    "ImageLaterality",
-    "Laterality",
-    "ViewPosition",
-    "BurnedInAnnotation",
-    "ImageType",
-    "PresentationIntentType",
-    "Manufacturer",
-]
+_TAGS = [keyword for keyword, _ in elements.WANTED.values()]
+_AGAIN = "export the file again, or drop its row from the labels"
+_DIRECTORY = b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10"  # (0002,0002) Media Storage SOP Class UID
+_MOST = 2**31 - 1
 
 _EMPTY: dict[str, Any] = {
     "fingerprint": "",
@@ -76,54 +58,87 @@ def read(root: Path, path: str, key: bytes) -> dict[str, Any]:
         with (root / path).open("rb") as file:
             row["fingerprint"] = fingerprint.of(file)
             row.update(_fields(file, path, key))
-            _refuse(path, row)
+            _refuse(path, row, file.seek(0, 2))
     except PipelineError as error:
         row.update(reason=error.what, remedy=error.remedy)
     except OSError as error:
         if row["fingerprint"]:  # Pillow raises OSError for what it can't decode
-            row.update(reason="header is damaged", remedy="export the file again, or drop its row from the labels")
+            row.update(reason="header is damaged", remedy=_AGAIN)
         else:
             row.update(reason=f"cannot be read: {error.strerror}", remedy="give yourself permission to read it")
     except Exception:  # pydicom and Pillow raise whatever the damage makes them stumble over; their text may hold ids
-        row.update(reason="header is damaged", remedy="export the file again, or drop its row from the labels")
+        row.update(reason="header is damaged", remedy=_AGAIN)
     return row
 
 
 def _fields(file: BinaryIO, path: str, key: bytes) -> dict[str, Any]:
     kind = files.kind(file)
-    if kind in ("PNG", "JPEG", "TIFF"):
+    if kind in files.PICTURES:
         return _picture_fields(file, kind)
     if file.seek(0, 2) == 0:
         raise PipelineError(path, "empty file", "copy or export the file again")
-    return _dicom_fields(files.read_dicom(file, path, stop_before_pixels=True, specific_tags=TAGS), key)
+    return dicom_fields(elements.read(file) or read_slowly(file, path), key)
 
 
-def _dicom_fields(dataset: pydicom.Dataset, key: bytes) -> dict[str, Any]:
+def read_slowly(file: BinaryIO, path: str) -> elements.Values:
+    """What `elements.read` returns, of any file that pydicom can read.
+
+    Raises:
+        PipelineError: it is no DICOM image.
+        Exception: of pydicom.
+    """
+    file.seek(0)
+    if _DIRECTORY in file.read(1024):
+        raise PipelineError(path, scan.DIRECTORY, "leave it out of the labels")
+    dataset = files.read_dicom(file, path, stop_before_pixels=True, specific_tags=_TAGS)
+    values: elements.Values = {"TransferSyntaxUID": str(files.transfer_syntax(dataset))}
+    for keyword in _TAGS:
+        value = dataset.get(keyword)
+        if keyword in elements.NUMBERS and value not in (None, ""):
+            values[keyword] = int(value)
+        elif keyword in dataset:
+            values[keyword] = _text(value, keyword == "ImageType")
+    return values
+
+
+def _text(value: object, several: bool) -> str:
+    if several and isinstance(value, MultiValue):
+        return "\\".join(map(str, value)).strip()
+    return str(value or "").strip()
+
+
+def dicom_fields(values: elements.Values, key: bytes) -> dict[str, Any]:
+    """The columns of a scan row that a DICOM header gives.
+
+    Raises:
+        KeyError, TypeError: (0028,0010) Rows or (0028,0011) Columns has no value.
+    """
+
     def text(keyword: str) -> str:
-        return str(dataset.get(keyword) or "").strip()
+        return str(values.get(keyword) or "")
 
     uid = text("SOPInstanceUID")
-    kinds = [str(value) for value in dataset.get("ImageType") or []]
+    kinds = [kind.strip() for kind in text("ImageType").split("\\")]
     return {
         "sop_uid": uid if is_valid_uid(uid) else "",
         "patient": pseudonym(key, text("PatientID")),
         "accession": pseudonym(key, text("AccessionNumber")),
         "study": pseudonym(key, text("StudyInstanceUID")),
         "modality": _code(text("Modality")),
-        "rows": int(dataset.Rows),
-        "columns": int(dataset.Columns),
-        "frames": files.frames(dataset),
-        "bits_stored": int(dataset.get("BitsStored") or dataset.get("BitsAllocated") or 0),
-        "signed": dataset.get("PixelRepresentation") == 1,
+        "rows": values["Rows"],
+        "columns": values["Columns"],
+        "frames": max(1, int(values.get("NumberOfFrames") or 1)),
+        "bits_stored": values.get("BitsStored") or values.get("BitsAllocated") or 0,
+        "signed": values.get("PixelRepresentation") == 1,
         "photometric": _code(text("PhotometricInterpretation")),
-        "transfer_syntax": _code(files.transfer_syntax(dataset).name, 64),
+        "transfer_syntax": _code(UID(text("TransferSyntaxUID")).name, 64),
         "laterality": _code(text("ImageLaterality") or text("Laterality")),
         "view": _code(text("ViewPosition")),
         "burned_in": _code(text("BurnedInAnnotation")),
-        "derived": kinds[:1] == ["DERIVED"],
+        "derived": kinds[0] == "DERIVED",
         "secondary": kinds[1:2] == ["SECONDARY"],
         "intent": _code(text("PresentationIntentType")),
-        "manufacturer": _code(text("Manufacturer"), 64),
+        "manufacturer": _code(" ".join(text("Manufacturer").split()), 64),
     }
 
 
@@ -133,7 +148,7 @@ def _picture_fields(file: BinaryIO, kind: str) -> dict[str, Any]:
         return {
             "rows": picture.height,
             "columns": picture.width,
-            "frames": getattr(picture, "n_frames", 1),
+            "frames": getattr(picture, "n_frames", 1) if kind == "TIFF" else 1,  # others hold previews or animations
             "bits_stored": files.GREY_BITS.get(picture.mode, 8),
             "signed": picture.mode in ("I", "F"),
             "photometric": "MONOCHROME2" if grey else "RGB",
@@ -141,13 +156,16 @@ def _picture_fields(file: BinaryIO, kind: str) -> dict[str, Any]:
         }
 
 
-def _refuse(path: str, row: dict[str, Any]) -> None:
-    if row["frames"] > 1:
-        what = f"several frames: {row['frames']}"
-        raise PipelineError(path, what, "write the frame that is meant to a file of its own")
+def _refuse(path: str, row: dict[str, Any], size: int) -> None:
+    """Refuse a header that can't be true; `size` of the file in bytes."""
     if row["rows"] < 1 or row["columns"] < 1:
         what = f"no pixels: (0028,0010) Rows {row['rows']}, (0028,0011) Columns {row['columns']}"
-        raise PipelineError(path, what, "export the file again, or drop its row from the labels")
+        raise PipelineError(path, what, _AGAIN)
+    if row["frames"] > min(size, _MOST):
+        what = f"absurd size: (0028,0008) Number of Frames {row['frames']} in {size} bytes"
+        raise PipelineError(path, what, _AGAIN)
+    if max(row["rows"], row["columns"]) > _MOST or row["bits_stored"] > 64:
+        raise PipelineError(path, "header is damaged", _AGAIN)
 
 
 def is_valid_uid(text: str) -> bool:

@@ -186,10 +186,23 @@ def _match_ids(rows: pd.DataFrame, files: pd.DataFrame, key: bytes) -> tuple[pd.
             f"none of the {len(rows)} ids is the SOP Instance UID, accession number or patient id of one of the "
             f"{len(files)} files (matches: 0, 0, 0)"
         )
-        raise PipelineError("data.id", what, "name another column in data.id, or a path column in data.path")
+        remedy = "name another column in data.id, or a path column in data.path"
+        if _matches_but_for_zeros(rows["id"], files, key):
+            what += ", but some would be with other leading zeros"
+            remedy = (
+                "write the ids as they are in the files: spreadsheets drop leading zeros of columns that are no text"
+            )
+        raise PipelineError("data.id", what, remedy)
     rows = rows.assign(id=kinds[best]).drop(columns="path")
     matched = rows.merge(files[["path", best]].rename(columns={best: "id"}), on="id")
     return matched, rows[~rows["id"].isin(files[best])]
+
+
+def _matches_but_for_zeros(ids: pd.Series, files: pd.DataFrame, key: bytes) -> bool:
+    """Whether a file has one of the first ids with more or fewer zeros before it, up to the 16 characters of VR SH."""
+    known = set(files["accession"]) | set(files["patient"])
+    bare = [text.lstrip("0") for text in ids.unique()[:1000].tolist()]
+    return any(pseudonym(key, text.zfill(length)) in known for text in bare if text for length in range(len(text), 17))
 
 
 def _merge_repeats(given: pd.DataFrame) -> pd.DataFrame:

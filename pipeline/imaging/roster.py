@@ -1,17 +1,19 @@
 """Who is in, and who is set aside with which reason."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from pipeline.imaging.identity import pseudonym
 
 Row = dict[str, str]
+SECOND_COPY = "second copy"
 PICTURES = ("PNG", "JPEG", "TIFF")  # as transfer syntax; these name neither patient nor exam
 
 
 def admit(
-    files: pd.DataFrame, given: pd.DataFrame, classes: Sequence[str] | None, key: bytes
+    files: pd.DataFrame, given: pd.DataFrame, classes: Sequence[str] | None, key: bytes, frames: str
 ) -> tuple[pd.DataFrame, list[Row]]:
     """Join files with their labels and decide which are used.
 
@@ -20,6 +22,7 @@ def admit(
         given: path, label, patient (pseudonym), split, disputed; at most one row per file.
         classes: the only labels allowed, or None.
         key: of the pseudonyms.
+        frames: of a file with several: `first`, `middle`, `max` (greatest value over all), or `all`, a row each.
 
     Returns:
         The index, sorted by image_id, and quarantine rows.
@@ -35,9 +38,18 @@ def admit(
         _set_aside(table, ~table["label"].isin(classes), reasons, "add the class to data.classes, or mend the label")
     table["patient"] = table["given_patient"].where(table["given_patient"].fillna("") != "", table["patient"])
     _set_copies_aside(table)
-    index = _identify(table[table["reason"] == ""].copy(), key)
+    index = _choose_frames(_identify(table[table["reason"] == ""].copy(), key), frames)
     out = table.loc[table["reason"] != "", ["path", "reason", "remedy"]]
-    return index.sort_values("image_id", ignore_index=True), [*map(dict, out.to_dict("records"))]  # type: ignore[arg-type]
+    cells = zip(*(out[name].tolist() for name in out), strict=True)  # pandas' to_dict is many times slower on text
+    return index.sort_values("image_id", ignore_index=True), [
+        dict(zip(("path", "reason", "remedy"), row, strict=True)) for row in cells
+    ]
+
+
+def lost(quarantine: Iterable[Row], given: pd.DataFrame) -> list[Row]:
+    """Quarantine rows of files that a label names, as far as another copy of the image does not stand for them."""
+    labelled = set(given["path"][(given["label"] != "") | given["disputed"]].tolist())
+    return [row for row in quarantine if row["path"] in labelled and row["reason"].partition(":")[0] != SECOND_COPY]
 
 
 def count_without_patient(index: pd.DataFrame) -> tuple[int, int]:
@@ -56,26 +68,29 @@ def _set_aside(table: pd.DataFrame, where: pd.Series, reason: str | pd.Series, r
 
 
 def _set_copies_aside(table: pd.DataFrame) -> None:
-    """Of files with the same bytes keep the first, and none if they differ in label, split or patient."""
+    """Of files with the same content keep the first, and none if they differ in label, split or patient."""
     usable = table[table["reason"] == ""]
     copies = usable[usable["fingerprint"].duplicated(keep=False)]
-    same: dict[str, list[tuple[str, ...]]] = {}
-    for fingerprint, *values in copies[["fingerprint", "path", "label", "split", "patient"]].itertuples(index=False):
-        same.setdefault(fingerprint, []).append(tuple(values))
-    disputed, spare = {}, {}
-    for group in same.values():
-        first, second = group[0][0], group[1][0]
-        if len({values[1:] for values in group}) > 1:
-            disputed |= {path: second if path == first else first for path, *_ in group}
-        else:
-            spare |= {path: first for path, *_ in group[1:]}
-    _set_copies(table, disputed, "copies with different labels, splits or patients", "keep the copy whose row is right")
-    _set_copies(table, spare, "second copy", "nothing to do: the first copy is used")
+    if copies.empty:
+        return
+    content = pd.Series(pd.factorize(copies["fingerprint"])[0], copies.index)
+    place = content.groupby(content).cumcount()
+    first, second = (
+        content.map(dict(zip(content[place == n], copies["path"][place == n], strict=True))) for n in (0, 1)
+    )
+    distinct = copies[["label", "split", "patient"]].assign(content=content).drop_duplicates()
+    differs = content.isin(distinct["content"][distinct["content"].duplicated()])
+    others = first.where(place > 0, second)
+    reasons = "copies with different labels, splits or patients: same content as " + others[differs]
+    _set_aside(table, _at(table, differs), reasons, "keep the copy whose row is right")
+    spare = ~differs & (place > 0)
+    reasons = f"{SECOND_COPY}: same content as " + others[spare]
+    _set_aside(table, _at(table, spare), reasons, "nothing to do: the first copy is used")
 
 
-def _set_copies(table: pd.DataFrame, others: dict[str, str], kind: str, remedy: str) -> None:
-    reasons = table["path"].map({path: f"{kind}: same bytes as {other}" for path, other in others.items()})
-    _set_aside(table, reasons.notna(), reasons, remedy)
+def _at(table: pd.DataFrame, some: pd.Series) -> pd.Series:
+    """True for the rows of `table` that are true in `some`, which has a part of its rows."""
+    return some.reindex(table.index, fill_value=False)
 
 
 def _identify(table: pd.DataFrame, key: bytes) -> pd.DataFrame:
@@ -85,7 +100,23 @@ def _identify(table: pd.DataFrame, key: bytes) -> pd.DataFrame:
     exam = table["accession"].where(table["accession"] != "", table["study"])
     table["group"] = _else_alone(_else_exam(table["patient"], exam, key), table["image_id"], key)
     table["exam"] = _else_alone(exam, table["image_id"], key)
-    table["frame"] = 1
+    return table
+
+
+def _choose_frames(table: pd.DataFrame, policy: str) -> pd.DataFrame:
+    """Add frame: from 1, or 0 for all at once. Another frame is another picture, so the fingerprint names it."""
+    if policy == "all":
+        table = table.loc[table.index.repeat(table["frames"])]
+        chosen = table.groupby(level=0).cumcount().to_numpy() + 1
+        table = table.reset_index(drop=True)
+    else:
+        chosen = {"first": 1, "middle": (table["frames"].to_numpy() + 1) // 2, "max": 0}[policy]
+    several = table["frames"] > 1
+    table["frame"] = np.where(several, chosen, 1)
+    number = table["frame"].astype("str")
+    table["fingerprint"] = table["fingerprint"].mask(several, table["fingerprint"] + ":" + number)
+    if policy == "all":
+        table["image_id"] = table["image_id"].mask(several, table["image_id"] + "#" + number)
     return table
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import stat
 from collections import Counter
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -18,36 +20,44 @@ SIDE_FILES = frozenset(
     .sh .sqlite .svg .tar .tgz .toml .tsv .txt .xls .xlsx .xml .xz .yaml .yml .zip
     """.split()  # noqa: SIM905 - one line for each otherwise
 )
+DIRECTORY = "a DICOM directory"  # the reason of a file that its content alone tells to be a side file
+
+Row = dict[str, str]
 
 
-def candidates(root: Path) -> tuple[pd.DataFrame, list[str], Counter[str]]:
+def candidates(root: Path) -> tuple[pd.DataFrame, list[Row], Counter[str]]:
     """Everything below `root` that may be an image.
 
     Hidden files, DICOMDIR and side files are left out; links are followed.
 
     Returns:
-        Table of path (relative, with slashes), size in bytes and mtime_ns, sorted by path; the names that are no valid
-        UTF-8, escaped; and how many side files there are of each suffix.
+        Table of path (relative, with slashes), size in bytes and mtime_ns, sorted by path; quarantine rows for what no
+        program can open by its name, or would wait for; and how many side files there are of each suffix.
 
     Raises:
         PipelineError: the folder or one below it is missing or can't be read, or holds no candidate.
     """
     found: list[tuple[str, int, int]] = []
-    misnamed: list[str] = []
+    strays: list[Row] = []
     side: Counter[str] = Counter()
     for path, entry in _walk(root):
-        suffix = os.path.splitext(entry.name)[1].lower()
-        if suffix in SIDE_FILES:
-            side[suffix] += 1
+        start, _, suffix = entry.name.lower().rpartition(".")
+        if start and f".{suffix}" in SIDE_FILES:
+            side[f".{suffix}"] += 1
+        elif "dicomdir" in (start, suffix):
+            side["DICOMDIR"] += 1
         elif not path.isascii() and not _is_text(path):
-            misnamed.append(os.fsencode(path).decode("utf-8", "backslashreplace"))
+            name = os.fsencode(path).decode("utf-8", "backslashreplace")
+            strays.append({"path": name, "reason": "file name is no valid UTF-8", "remedy": "rename the file"})
+        elif (size_and_time := _size_and_time(entry)) is None:
+            strays.append({"path": path, "reason": "no regular file", "remedy": "move it out of the image folder"})
         else:
-            found.append((path, *_stat(entry)))
-    if not found and not misnamed:
+            found.append((path, *size_and_time))
+    if not found and not strays:
         seen = f"; it has {sum(side.values())} files of other kinds ({', '.join(sorted(side))})" if side else ""
         raise PipelineError(root, f"holds no image{seen}", "point data.images to the folder of the image files")
     found.sort()
-    return pd.DataFrame(found, columns=["path", "size", "mtime_ns"]), misnamed, side
+    return pd.DataFrame(found, columns=["path", "size", "mtime_ns"]), strays, side
 
 
 def compare(files: pd.DataFrame, memo: pd.DataFrame, stamp: str) -> tuple[pd.DataFrame, list[str]]:
@@ -64,21 +74,23 @@ def stamp(key: bytes, root: Path) -> str:
     It tells nothing of the key.
     """
     digest = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=8, key=key)
-    for name in ("headers.py", "files.py", "identity.py"):
+    for name in ("elements.py", "files.py", "fingerprint.py", "headers.py", "identity.py", "scan.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     for name in ("pydicom", "pillow"):
         digest.update(metadata.version(name).encode())
     return digest.hexdigest()
 
 
-def _walk(root: Path):
+def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    folders: list[tuple[str, str]]
+    seen: set[str]
     folders, seen = [("", str(root))], set()
     while folders:
         prefix, folder = folders.pop()
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith(".") or entry.name.upper() == "DICOMDIR":
+                    if entry.name.startswith("."):
                         continue
                     if not entry.is_dir():
                         yield prefix + entry.name, entry
@@ -97,12 +109,13 @@ def _is_new(entry: os.DirEntry[str], seen: set[str]) -> bool:
     return new
 
 
-def _stat(entry: os.DirEntry[str]) -> tuple[int, int]:
+def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, int] | None:
+    """Bytes and mtime_ns of a file; None for a pipe, a socket or a device."""
     try:
         found = entry.stat()
     except OSError:  # a dangling link: reading it will give the reason
         return -1, -1
-    return found.st_size, found.st_mtime_ns
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 def _is_text(path: str) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pandas as pd
 
 from pipeline import artifacts
 from pipeline.errors import PipelineError
-from pipeline.imaging import identity, labels, roster, scan
+from pipeline.imaging import flags, identity, labels, roster, scan
 from pipeline.imaging.quarantine import count_reasons
-from pipeline.params import Params
+from pipeline.params import Data, Params
 
 log = logging.getLogger(__name__)
 
@@ -25,22 +26,30 @@ def run(params: Params) -> None:
     """Scan the image folder, join the labels, and write who is in and who is set aside."""
     p, root = params.data, Path(os.path.expanduser(params.data.images))
     key = identity.load_key()
-    found, misnamed, side = scan.candidates(root)
+    found, strange, side = scan.candidates(root)
     files = _headers(found, root, key, params.engine.workers)
-    if p.labels == "folders":
-        given, strays = labels.from_folders(files["path"]), []
-    else:
-        table = labels.read_csv(
-            Path(os.path.expanduser(p.labels)), labels.Columns(p.label, p.path, p.id, p.patient, p.split)
-        )
-        given, strays = labels.match(table, files, root, key)
-    index, quarantine = roster.admit(files, given, p.classes, key)
-    quarantine += strays + [
-        {"path": name, "reason": "file name is no valid UTF-8", "remedy": "rename the file"} for name in misnamed
-    ]
+    directories = files["reason"] == scan.DIRECTORY
+    side["DICOMDIR"] += int(directories.sum())
+    files = files[~directories]
+    given, strays = _labels(p, files, root, key)
+    index, refused = roster.admit(files, given, p.classes, key, p.frames)
+    quarantine = refused + strays + strange
     artifacts.save_quarantine("index", quarantine)
     _check(index, quarantine, root)
+    _check_loss(index, roster.lost(refused, given) + strays, p.max_quarantined)
     artifacts.save_index(index)
+    _log(index, quarantine, side)
+
+
+def _labels(p: Data, files: pd.DataFrame, root: Path, key: bytes) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+    """Label of each file that has one, and quarantine rows for labels without a file."""
+    if p.labels == "folders":
+        return labels.from_folders(files["path"]), []
+    names = labels.Columns(p.label, p.path, p.id, p.patient, p.split)
+    return labels.match(labels.read_csv(Path(os.path.expanduser(p.labels)), names), files, root, key)
+
+
+def _log(index: pd.DataFrame, quarantine: list[dict[str, str]], side: Counter[str]) -> None:
     counts = index["label"].value_counts()
     classes = ", ".join(f"{name} {counts[name]}" for name in artifacts.classes(index, None))
     log.info("index: %d images of %d patients (%s)", len(index), index["group"].nunique(), classes)
@@ -48,8 +57,10 @@ def run(params: Params) -> None:
     if by_exam or alone:
         log.info("no patient: %d DICOM images are grouped by exam, %d stand alone", by_exam, alone)
     log.info("set aside: %s", count_reasons(quarantine))
-    if side:
-        log.info("files of other kinds: %s", ", ".join(f"{side[kind]} {kind}" for kind in sorted(side)))
+    if others := ", ".join(f"{side[kind]} {kind}" for kind in sorted(side) if side[kind]):
+        log.info("files of other kinds: %s", others)
+    for flag in flags.flags(index):
+        log.warning("%s: %s", flag.name, flag.words)
 
 
 def _headers(found: pd.DataFrame, root: Path, key: bytes, workers: int) -> pd.DataFrame:
@@ -97,6 +108,18 @@ def _check(index: pd.DataFrame, quarantine: list[dict[str, str]], root: Path) ->
     if len(classes) < 2:
         what = f"all {len(index)} images have the label {classes[0]!r} (set aside: {count_reasons(quarantine)})"
         raise PipelineError("data.label", what, "a classifier needs two classes: name another column, or add images")
+
+
+def _check_loss(index: pd.DataFrame, lost: list[dict[str, str]], most: float) -> None:
+    """Stop when more of the labelled images are set aside than data.max_quarantined allows."""
+    total = index["path"].nunique() + len(lost)
+    if len(lost) > most * total:
+        what = (
+            f"{len(lost)} of {total} labelled images ({len(lost) / total:.1%}) are set aside, more than the {most:.1%} "
+            f"of data.max_quarantined: {count_reasons(lost)}"
+        )
+        remedy = f"see {artifacts.QUARANTINE} and mend what it names, or raise data.max_quarantined"
+        raise PipelineError("data.labels", what, remedy)
 
 
 def _spelling(label: str) -> str:

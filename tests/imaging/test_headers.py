@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 from dicoms import dataset, to_bytes, write
 from PIL import Image
-from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage, ImplicitVRLittleEndian
+from pydicom.uid import (
+    GrayscaleSoftcopyPresentationStateStorage,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
 
-from pipeline.imaging import files, headers
+from pipeline.imaging import elements, files, headers
 from pipeline.imaging.identity import pseudonym
 
 KEY = b"k"
@@ -29,6 +33,9 @@ def test_header_of_a_dicom_file(tmp_path):
         "ViewPosition": "CC",
         "BurnedInAnnotation": "NO",
         "PhotometricInterpretation": "MONOCHROME1",
+        "ImageType": ["DERIVED", "PRIMARY"],
+        "PresentationIntentType": "FOR PRESENTATION",
+        "Manufacturer": " Acme  Imaging ",
     }
     write(tmp_path / "a.dcm", RAMP, **tags)
     row = read(tmp_path, "a.dcm")
@@ -50,6 +57,10 @@ def test_header_of_a_dicom_file(tmp_path):
         "laterality": "L",
         "view": "CC",
         "burned_in": "NO",
+        "derived": True,
+        "secondary": False,
+        "intent": "FOR PRESENTATION",
+        "manufacturer": "Acme Imaging",
         "reason": "",
         "remedy": "",
     }
@@ -72,6 +83,34 @@ def test_header_of_a_picture(tmp_path, mode, suffix, bits, photometric):
     assert found == [2, 3, bits, photometric, kind, ""]
 
 
+@pytest.mark.parametrize(
+    ("kinds", "derived", "secondary"),
+    [
+        (["ORIGINAL", "PRIMARY", "AXIAL"], False, False),
+        (["DERIVED", "SECONDARY"], True, True),
+        (["ORIGINAL", "SECONDARY"], False, True),
+        ("DERIVED", True, False),
+        (["SECONDARY", "DERIVED"], False, False),
+        ("", False, False),
+    ],
+)
+def test_image_type_tells_what_is_derived_and_what_secondary(tmp_path, kinds, derived, secondary):
+    write(tmp_path / "a.dcm", RAMP, ImageType=kinds)
+    row = read(tmp_path, "a.dcm")
+    assert (row["derived"], row["secondary"]) == (derived, secondary)
+
+
+def test_free_text_is_cut():
+    assert len(headers.dicom_fields({"Rows": 1, "Columns": 1, "Manufacturer": "x" * 99}, KEY)["manufacturer"]) == 64
+
+
+def test_frames_are_counted(tmp_path):
+    write(tmp_path / "a.dcm", np.stack([RAMP[0], RAMP[1]]), NumberOfFrames=2)
+    pages(tmp_path / "a.tif")
+    moving(tmp_path / "a.png")
+    assert [read(tmp_path, name)["frames"] for name in ("a.dcm", "a.tif", "a.png")] == [2, 2, 1]
+
+
 def test_a_dicom_file_without_preamble_is_read(tmp_path):
     (tmp_path / "a").write_bytes(to_bytes(dataset(RAMP))[132:])
     row = read(tmp_path, "a")
@@ -83,7 +122,7 @@ def test_a_dicom_file_without_preamble_is_read(tmp_path):
     assert read(tmp_path, "b")["transfer_syntax"] == "Implicit VR Little Endian"
 
 
-def state(path, kind=GrayscaleSoftcopyPresentationStateStorage):
+def state(path, kind: str = GrayscaleSoftcopyPresentationStateStorage):
     made = dataset(RAMP, SOPClassUID=kind)
     for word in ("Rows", "Columns", "PixelData"):
         delattr(made, word)
@@ -92,6 +131,18 @@ def state(path, kind=GrayscaleSoftcopyPresentationStateStorage):
 
 def pages(path):
     Image.new("L", (3, 2)).save(path, format="TIFF", save_all=True, append_images=[Image.new("L", (3, 2))])
+
+
+def moving(path):
+    Image.new("L", (3, 2)).save(path, save_all=True, append_images=[Image.new("L", (3, 2), 9)])
+
+
+def directory(path):
+    made = dataset(RAMP, SOPClassUID=MediaStorageDirectoryStorage)
+    for word in ("Rows", "Columns", "PixelData", "SOPClassUID"):
+        delattr(made, word)
+    made.FileSetID = "DISK"
+    path.write_bytes(to_bytes(made))
 
 
 @pytest.mark.parametrize(
@@ -109,8 +160,9 @@ def pages(path):
         ),
         ("a.dcm", state, "a DICOM object without pixels: Grayscale Softcopy Presentation State Storage"),
         ("a.dcm", lambda path: state(path, "1.2.826.0.1.19620229"), "a DICOM object without pixels: of unknown kind"),
-        ("a.dcm", lambda path: write(path, RAMP, NumberOfFrames=2), "several frames: 2"),
-        ("a.tif", pages, "several frames: 2"),
+        ("a.dcm", directory, "a DICOM directory"),
+        ("a.dcm", lambda path: write(path, RAMP, NumberOfFrames=10**6), "absurd size: (0028,0008) Number of Frames 10"),
+        ("a.dcm", lambda path: write(path, RAMP, BitsStored=65), "header is damaged"),
         ("a.dcm", lambda path: write(path, RAMP, Rows=0), "no pixels: (0028,0010) Rows 0"),
         ("a.dcm", lambda path: write(path, RAMP, PhotometricInterpretation=""), ""),
         ("a.png", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 50), "header is damaged"),
@@ -139,7 +191,7 @@ def test_uids(uid, valid):
 
 
 def test_no_element_that_names_a_person_is_read():
-    assert not {tag for tag in headers.TAGS if "Name" in tag or "Birth" in tag or "Date" in tag}
+    assert not {word for word, _ in elements.WANTED.values() if "Name" in word or "Birth" in word or "Date" in word}
 
 
 def test_pydicom_is_silent_and_speaks_again_afterwards(caplog):

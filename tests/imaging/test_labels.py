@@ -131,6 +131,20 @@ def test_no_known_id_is_an_error(tmp_path):
         match(tmp_path, "id,label\nsecret-1,x\nsecret-2,y\n", Columns("label", id="id"))
 
 
+@pytest.mark.parametrize("ids", ["7,x\n9,y\n", "00008,x\n", "0000000000000008,x\n"])
+def test_ids_that_differ_by_leading_zeros_alone_are_told(tmp_path, ids):
+    text = "id,label\n" + ids
+    files = FILES[FILES["path"] != "b/3.dcm"] if "7," in ids else FILES
+    table = read(tmp_path, text, Columns("label", id="id"))
+    with pytest.raises(PipelineError, match=r"but some would be with other leading zeros\n  Remedy: write the ids as"):
+        labels.match(table, files, ROOT, KEY)
+
+
+def test_nothing_is_said_of_zeros_where_they_are_not_the_cause(tmp_path):
+    with pytest.raises(PipelineError, match=r"matches: 0, 0, 0\)\n  Remedy: name another column"):
+        match(tmp_path, "id,label\n0,x\n77,y\n", Columns("label", id="id"))
+
+
 def test_the_path_comes_first_and_the_id_for_rows_without_one(tmp_path):
     text = "path,id,label\na/1.dcm,1.2.3,x\n,1.2.2,y\n,,z\n"
     found, strays = match(tmp_path, text, Columns("label", "path", id="id"))

@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import imports
 import pandas as pd
 import pytest
 
@@ -24,10 +25,37 @@ def test_images_are_found_at_any_depth_in_any_case_and_sorted(tmp_path):
     assert names(tmp_path) == ["a/1.2.840.1", "a/IM0001", "a/b/c.dcm", "b.PNG", "x.IMA", "x.tiff"]
 
 
-def test_hidden_files_and_dicomdir_are_left_out_and_side_files_counted(tmp_path):
-    put(tmp_path, "a.dcm", ".b.dcm", ".git/c.dcm", "DICOMDIR", "labels.csv", "sub/other.CSV", "readme.md")
-    table, misnamed, side = scan.candidates(tmp_path)
-    assert (table["path"].tolist(), misnamed, side) == (["a.dcm"], [], {".csv": 2, ".md": 1})
+def test_hidden_files_are_left_out_and_side_files_counted(tmp_path):
+    put(tmp_path, "a.dcm", ".b.dcm", ".git/c.dcm", "labels.csv", "sub/other.CSV", "readme.md", "csv")
+    table, strays, side = scan.candidates(tmp_path)
+    assert (table["path"].tolist(), strays, side) == (["a.dcm", "csv"], [], {".csv": 2, ".md": 1})
+
+
+def test_a_dicomdir_is_a_side_file_by_several_names_and_a_folder_of_that_name_is_a_folder(tmp_path):
+    put(
+        tmp_path,
+        "DICOMDIR",
+        "b/dicomdir",
+        "c/DICOMDIR.dcm",
+        "c/DICOMDIR2",
+        "dicomdir.d/DICOMDIR",
+        "x/DICOMDIR.dir/a.dcm",
+    )
+    table, strays, side = scan.candidates(tmp_path)
+    assert (table["path"].tolist(), strays, side) == (["c/DICOMDIR2", "x/DICOMDIR.dir/a.dcm"], [], {"DICOMDIR": 4})
+
+
+def test_what_is_no_regular_file_is_set_aside_and_not_opened(tmp_path):
+    put(tmp_path, "a.dcm")
+    os.mkfifo(tmp_path / "pipe.dcm")
+    (tmp_path / "null.dcm").symlink_to(os.devnull)
+    table, strays, _ = scan.candidates(tmp_path)
+    remedy = "move it out of the image folder"
+    assert table["path"].tolist() == ["a.dcm"]
+    assert sorted(strays, key=str) == [
+        {"path": "null.dcm", "reason": "no regular file", "remedy": remedy},
+        {"path": "pipe.dcm", "reason": "no regular file", "remedy": remedy},
+    ]
 
 
 def test_linked_folders_are_followed_once(tmp_path):
@@ -56,8 +84,9 @@ def test_a_dangling_link_is_a_candidate(tmp_path):
 def test_a_name_that_is_no_text_is_told_apart(tmp_path):
     put(tmp_path, "ä.dcm")
     (tmp_path / os.fsdecode(b"\xff.dcm")).write_bytes(b"x")
-    table, misnamed, _ = scan.candidates(tmp_path)
-    assert (table["path"].tolist(), misnamed) == (["ä.dcm"], ["\\xff.dcm"])
+    table, strays, _ = scan.candidates(tmp_path)
+    row = {"path": "\\xff.dcm", "reason": "file name is no valid UTF-8", "remedy": "rename the file"}
+    assert (table["path"].tolist(), strays) == (["ä.dcm"], [row])
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -90,6 +119,16 @@ def test_only_rows_with_the_same_path_size_time_and_stamp_still_hold():
     files = pd.DataFrame({"path": list("abcde"), "size": [1, 2, 1, 1, 1], "mtime_ns": [1, 1, 2, 1, 1]})
     known, fresh = scan.compare(files, memo, "s")
     assert (known["path"].tolist(), known["rows"].tolist(), fresh) == (["a"], [0], ["b", "c", "d", "e"])
+
+
+def test_the_stamp_knows_every_module_that_makes_a_header_row(monkeypatch):
+    read = []
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or b"")
+    scan.stamp(b"k", Path())
+    closure = {
+        path.name for path in imports.closure(Path("pipeline/imaging/headers.py")) if path.parent.name == "imaging"
+    }
+    assert set(read) == closure - {"__init__.py"}
 
 
 def test_another_key_or_another_folder_gives_another_stamp(tmp_path, monkeypatch):

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from dicoms import write
+from dicoms import dataset, to_bytes, write
 from imports import ROOT
 from PIL import Image
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from pipeline import artifacts, engine, params
 from pipeline.errors import PipelineError
@@ -37,7 +38,7 @@ def reads(monkeypatch):
 
 
 def run(**data):
-    given = {"images": "images", "labels": "labels.csv", "label": "label", **data}
+    given = {"images": "images", "labels": "labels.csv", "label": "label", "max_quarantined": 1.0, **data}
     index.run(
         dataclasses.replace(
             PARAMS, data=dataclasses.replace(PARAMS.data, **given), engine=dataclasses.replace(PARAMS.engine, workers=1)
@@ -254,7 +255,7 @@ def test_of_the_same_image_twice_the_first_is_kept():
     Path("images/a.dcm").write_bytes(Path("images/1.dcm").read_bytes())
     label("0.dcm,x\n1.dcm,y\na.dcm,y\n2.dcm,x\n3.dcm,y\n")
     assert run()["path"].tolist() == ["0.dcm", "1.dcm", "2.dcm", "3.dcm"]
-    assert quarantine() == {"a.dcm": "second copy: same bytes as 1.dcm"}
+    assert quarantine() == {"a.dcm": "second copy: same content as 1.dcm"}
 
 
 def test_of_the_same_image_twice_with_two_labels_none_is_kept():
@@ -262,7 +263,7 @@ def test_of_the_same_image_twice_with_two_labels_none_is_kept():
     Path("images/a.dcm").write_bytes(Path("images/1.dcm").read_bytes())
     label("0.dcm,x\n1.dcm,y\na.dcm,x\n2.dcm,x\n3.dcm,y\n")
     assert run()["path"].tolist() == ["0.dcm", "2.dcm", "3.dcm"]
-    reason = "copies with different labels, splits or patients: same bytes as "
+    reason = "copies with different labels, splits or patients: same content as "
     assert quarantine() == {"1.dcm": f"{reason}a.dcm", "a.dcm": f"{reason}1.dcm"}
 
 
@@ -277,7 +278,8 @@ def test_every_file_and_every_label_row_ends_as_an_image_or_in_quarantine():
     make(5)
     Path("images/text.dcm").write_text("this is text")
     Path("images/none").write_bytes(b"")
-    write(Path("images/cine.dcm"), pixels(9), NumberOfFrames=3)
+    write(Path("images/damaged.dcm"), pixels(9), BitsStored=99)
+    os.mkfifo("images/pipe")
     Path("images/notes.txt").write_text("ignored")
     label("0.dcm,x\n1.dcm,y\n2.dcm,\n3.dcm,x\n3.dcm,y\ngone.dcm,x\ntext.dcm,x\n,y\n4.dcm,other\n")
     assert run(classes=["x", "y"])["path"].tolist() == ["0.dcm", "1.dcm"]
@@ -288,9 +290,124 @@ def test_every_file_and_every_label_row_ends_as_an_image_or_in_quarantine():
         "gone.dcm": "label without an image",
         "text.dcm": "not a DICOM file",
         "none": "empty file",
-        "cine.dcm": "several frames: 3",
+        "damaged.dcm": "header is damaged",
+        "pipe": "no regular file",
         "labels.csv line 9": "label row without path and id",
     }
+
+
+def frames(**data):
+    """The index of a file with 4 frames, one with 5 and one with 1."""
+    for number, count in enumerate([4, 5, 1]):
+        volume = np.stack([pixels(10 * number + frame) for frame in range(count)])
+        tags = {"NumberOfFrames": count, "Rows": 4, "Columns": 4} if count > 1 else {}
+        uid = {"SOPInstanceUID": f"1.2.{number}", "PatientID": "P", "AccessionNumber": f"A{number}"}
+        write(Path("images") / f"{number}.dcm", volume if count > 1 else volume[0], **uid, **tags)
+    label("0.dcm,x\n1.dcm,y\n2.dcm,y\n")
+    return run(**data)
+
+
+@pytest.mark.parametrize(("policy", "chosen"), [("first", [1, 1, 1]), ("middle", [2, 3, 1]), ("max", [0, 0, 1])])
+def test_of_a_file_with_several_frames_one_is_chosen(policy, chosen):
+    table = frames(frames=policy)
+    assert table["image_id"].tolist() == ["1.2.0", "1.2.1", "1.2.2"]
+    assert table["frame"].tolist() == chosen
+    assert table["frames"].tolist() == [4, 5, 1]
+    assert [mark.partition(":")[2] for mark in table["fingerprint"]] == [str(chosen[0]), str(chosen[1]), ""]
+
+
+def test_every_frame_may_be_an_image_of_its_own():
+    table = frames(frames="all")
+    names = [*(f"1.2.0#{n}" for n in range(1, 5)), *(f"1.2.1#{n}" for n in range(1, 6)), "1.2.2"]
+    assert table["image_id"].tolist() == names
+    assert table["frame"].tolist() == [1, 2, 3, 4, 1, 2, 3, 4, 5, 1]
+    assert table["label"].tolist() == ["x"] * 4 + ["y"] * 6
+    assert table["fingerprint"].nunique() == 10
+    assert table["fingerprint"][1] == f"{table['fingerprint'][0].partition(':')[0]}:2"
+    assert (table["group"].nunique(), table["exam"].nunique(), quarantine()) == (1, 3, {})
+
+
+def test_another_policy_reads_no_file_again_and_leaves_single_frames_as_they_are(reads):
+    first = frames(frames="first").set_index("path")
+    reads.clear()
+    table = run(frames="all").set_index("path")
+    assert reads == []
+    pd.testing.assert_frame_equal(table.loc[["2.dcm"]], first.loc[["2.dcm"]])
+
+
+def test_pages_of_a_tiff_are_frames():
+    Path("images").mkdir()
+    pages = [Image.fromarray(pixels(number).astype(np.uint8)) for number in range(4)]
+    pages[0].save("images/a.tif", save_all=True, append_images=pages[1:3])
+    pages[3].save("images/b.tif")
+    label("a.tif,x\nb.tif,y\n")
+    assert sorted(run(frames="all")["frame"]) == [1, 1, 2, 3]
+
+
+def test_a_dicomdir_is_counted_and_not_set_aside(caplog):
+    caplog.set_level("INFO")
+    make()
+    made = dataset(pixels(0), SOPClassUID=MediaStorageDirectoryStorage)
+    for word in ("Rows", "Columns", "PixelData"):
+        delattr(made, word)
+    for name in ("DICOMDIR", "DICOMDIR.dcm", "other.dcm"):
+        Path(f"images/{name}").write_bytes(to_bytes(made))
+    for _ in range(2):
+        assert len(run()) == 4
+        assert quarantine() == {}
+        assert caplog.messages[-1] == "files of other kinds: 3 DICOMDIR"
+
+
+def test_flags_are_logged(caplog):
+    make(4, BurnedInAnnotation="YES")
+    run()
+    assert [record.message for record in caplog.records] == [
+        "burned-in annotation: 4 of 4 images have text burned into the pixels: it may name the patient, "
+        "and a model may read it"
+    ]
+
+
+def lose(unlabelled=0):
+    """Ten labelled images of which two can't be used, a label without an image, a copy, and files without a label."""
+    make(8)
+    Path("images/8.dcm").write_text("text")
+    Path("images/9.dcm").write_text("")
+    Path("images/copy.dcm").write_bytes(Path("images/0.dcm").read_bytes())
+    for number in range(unlabelled):
+        Path(f"images/more{number}").write_text("text")
+    label(Path("labels.csv").read_text().partition("\n")[2] + "8.dcm,x\n9.dcm,x\ngone.dcm,y\ncopy.dcm,x\n,\n")
+
+
+def test_too_many_labelled_images_set_aside_stop_the_stage_after_the_table_is_written():
+    lose(unlabelled=5)
+    message = (
+        r"data.labels: 3 of 11 labelled images \(27.3%\) are set aside, more than the 27.0% of data.max_quarantined: "
+        r"1 not a DICOM file, 1 empty file, 1 label without an image\n  Remedy: see artifacts/quarantine.csv"
+    )
+    with pytest.raises(PipelineError, match=message):
+        run(max_quarantined=0.27)
+    assert len(quarantine()) == 9
+    assert not artifacts.INDEX.exists()
+
+
+def test_up_to_the_limit_the_stage_goes_on():
+    lose()
+    assert len(run(max_quarantined=0.273)) == 8
+
+
+def test_an_empty_label_is_no_label_and_no_loss():
+    make(4)
+    label("0.dcm,x\n1.dcm,y\n2.dcm,\n3.dcm,\n")
+    assert len(run(max_quarantined=0.0)) == 2
+
+
+def test_disputed_labels_are_a_loss():
+    make(4)
+    label("0.dcm,x\n1.dcm,y\n2.dcm,x\n2.dcm,y\n3.dcm,\n3.dcm,x\n")
+    with pytest.raises(
+        PipelineError, match=r"2 of 4 labelled images \(50.0%\) are set aside, .* 2 label rows disagree"
+    ):
+        run(max_quarantined=0.4)
 
 
 def test_folders_give_class_and_split():
@@ -337,6 +454,22 @@ def test_no_usable_image_is_an_error_with_the_counts():
     with pytest.raises(PipelineError, match="no image can be used: 4 no label, 2 label without an image"):
         run()
     assert not artifacts.INDEX.exists()
+
+
+def test_of_three_copies_each_names_another():
+    make(2)
+    for name in "abc":
+        Path(f"images/{name}.dcm").write_bytes(Path("images/1.dcm").read_bytes())
+    label("0.dcm,x\n1.dcm,y\na.dcm,x\nb.dcm,y\nc.dcm,\n2.dcm,y\n")
+    write(Path("images/2.dcm"), pixels(2))
+    run()
+    reason = "copies with different labels, splits or patients: same content as "
+    assert quarantine() == {
+        "1.dcm": f"{reason}a.dcm",
+        "a.dcm": f"{reason}1.dcm",
+        "b.dcm": f"{reason}1.dcm",
+        "c.dcm": "empty label",
+    }
 
 
 def test_many_files_are_read_by_processes():
