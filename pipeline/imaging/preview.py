@@ -33,7 +33,7 @@ class Task:
 
 def frames(task: Task, policy: str) -> list[Task]:
     """The task with its header, once for each frame that data.frames takes."""
-    header = headers.read(task.path.parent, task.path.name, b"pseudonyms are not shown")
+    (header,) = headers.read_chunk([task.path.name], task.path.parent, b"pseudonyms are not shown")
     count = header["frames"]
     of_policy = {"first": [1], "middle": [(count + 1) // 2], "max": [0], "all": [*range(1, count + 1)]}
     numbers = [task.frame] if task.frame is not None else of_policy[policy] if count > 1 else [1]

@@ -58,7 +58,7 @@ def _find(given: str, root: Path) -> list[Task]:
     if path is None:
         return [_of_index(given, root)]
     if not path.is_dir():
-        return [Task(path, given)]
+        return [Task(path, "/".join(path.parts[-3:]))]  # a long way down from the root would hide the name
     try:
         names = scan.candidates(path)[0]["path"].tolist()
     except PipelineError as error:

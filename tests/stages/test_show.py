@@ -162,7 +162,12 @@ def test_of_a_large_folder_files_are_shown_that_lie_evenly_over_it_and_it_says_h
 def test_a_path_may_lie_below_the_image_folder(cells):
     put("elsewhere/a/0.dcm")
     run("a/0.dcm", "a", data={"images": "elsewhere"})
-    assert [cell.name for cell in cells] == ["a/0.dcm", "a/0.dcm"]
+    assert [cell.name for cell in cells] == ["elsewhere/a/0.dcm", "a/0.dcm"]
+
+
+def test_of_a_long_path_the_end_is_shown(cells):
+    run(put("images/patient/study/series/0.dcm").absolute())
+    assert [cell.name for cell in cells] == ["study/series/0.dcm"]
 
 
 def test_an_image_of_the_index_is_found_by_its_id(cells):
@@ -260,3 +265,12 @@ def test_the_command_takes_paths_and_a_file_and_says_where_it_is(caplog, capfd):
     assert caplog.messages == ["2 of 2 files, 2 pictures: sheets/a.png"]
     assert main(["show", "nix"]) == 1
     assert "error: nix: is no file or folder" in capfd.readouterr().err
+
+
+def test_a_file_that_breaks_the_standard_but_can_be_read_is_shown_without_a_warning(cells):
+    content = to_bytes(dataset(grey()))
+    # Its transfer syntax says implicit, while the elements are explicit; a warning would be an error in these tests.
+    content = content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0")
+    Path("0.dcm").write_bytes(content)
+    run("0.dcm")
+    assert (cells[0].fault, cells[0].picture is not None) == ("", True)
