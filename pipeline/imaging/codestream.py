@@ -13,6 +13,7 @@ from pydicom.uid import (
     JPEG2000,
     UID,
     JPEG2000Lossless,
+    JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -20,21 +21,22 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from pipeline.imaging import jpeg_lossless
+
 # Start-of-frame markers: ITU-T T.81 table B.1 without DHT, JPG and DAC, and T.87 (JPEG-LS).
 _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _SIZE = b"\xff\x4f\xff\x51"  # SOC and SIZ, which open a JPEG 2000 codestream; ITU-T T.800 A.5.1
 _END = b"\xff\xd9"
 _DECODERS = {
-    JPEGLossless: imagecodecs.ljpeg_decode,
-    JPEGLosslessSV1: imagecodecs.ljpeg_decode,
+    JPEGLossless: jpeg_lossless.decode,
+    JPEGLosslessSV1: jpeg_lossless.decode,
     JPEGLSLossless: imagecodecs.jpegls_decode,
     JPEGLSNearLossless: imagecodecs.jpegls_decode,
     JPEG2000Lossless: imagecodecs.jpeg2k_decode,
     JPEG2000: imagecodecs.jpeg2k_decode,
+    JPEGExtended12Bit: imagecodecs.jpeg8_decode,  # pydicom has no decoder for 12 bits, and its own way for 8
 }
-
-_LS = (JPEGLSLossless, JPEGLSNearLossless)  # know no sign
 
 
 @dataclass(frozen=True)
@@ -67,30 +69,45 @@ def decode(code: bytes, syntax: UID, wanted: Description, stored: int) -> np.nda
         syntax: transfer syntax.
         wanted: what the header says of the frame; `precision` is Bits Allocated.
         stored: Bits Stored.
+
+    Raises:
+        DamagedError: the frame ends early.
     """
     if wanted.precision not in (8, 16) or wanted.components != 1:
         return None
     if syntax == RLELossless:
         return _decode_rle(code, wanted)
-    found = describe(code) if syntax in _DECODERS and code[-64:].rstrip(b"\0").endswith(_END) else None
+    found = describe(code) if syntax in _DECODERS and _END in code[-64:] else None
     if found is None or (found.rows, found.columns, found.components) != (wanted.rows, wanted.columns, 1):
         return None
     if not _agrees(found, syntax, wanted, stored):
         return None
     try:
         frame = _DECODERS[syntax](code)
+    except jpeg_lossless.DamagedError:
+        raise
     except Exception:  # each codec has an error of its own; pydicom's decoders will say what is wrong
         return None
-    if frame.shape != (wanted.rows, wanted.columns) or frame.dtype.itemsize > 2 or frame.dtype.kind not in "iu":
+    if (
+        frame is None
+        or frame.shape != (wanted.rows, wanted.columns)
+        or frame.dtype.itemsize > 2
+        or frame.dtype.kind not in "iu"
+    ):
         return None
     return frame.view(f"u{frame.dtype.itemsize}")
 
 
 def _agrees(found: Description, syntax: UID, wanted: Description, stored: int) -> bool:
-    """JPEG Lossless often comes with 16 bits of precision, of which the header says that fewer are used."""
-    if syntax in (JPEGLossless, JPEGLosslessSV1):
-        return found.precision >= stored
-    return found.precision == stored and (found.signed == wanted.signed or syntax in _LS)
+    """Frames often come with 16 bits of precision, of which the header says that fewer are used.
+
+    JPEG and JPEG-LS know no sign; which of their bits it is depends on the writer where the two differ.
+    """
+    if found.signed != wanted.signed and syntax in (JPEG2000, JPEG2000Lossless):
+        return False
+    if syntax == JPEGExtended12Bit and found.precision == 8:
+        return False
+    return found.precision == stored or (found.precision > stored and not wanted.signed)
 
 
 def _describe_jpeg(code: bytes) -> Description | None:

@@ -18,6 +18,7 @@ from pipeline.imaging.stored import Stored
 from pipeline.imaging.tone import Tone, Window
 
 AS_STORED = "as stored"
+FAINTEST = 2**-17  # half a level of 16 bits; averages of equal values differ by less
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def show(content: bytes | mmap, name: str, frame: int, look: Look) -> Shown:
     box = render.foreground(found.full) if look.crop == "foreground" else found.full.box
     box = render.centre_square(box) if look.fit == "crop" else box
     small = render.resize(found.full, box, *render.shape_in(box, look.size, look.fit))
-    if (small == small[:1, :1]).all():
+    if np.ptp(small, axis=(0, 1)).max() < FAINTEST:
         what = "its window leaves every pixel with the same brightness"
         raise PipelineError(name, what, "set render.window: percentile, or drop its row from the labels")
     mirrored = look.face == "right" and render.brighter_on_the_right(found.full, box)
@@ -186,6 +187,8 @@ def _colour(frames: Iterator[Stored], name: str) -> Full:
     first = next(frames)
     pixels = reduce(np.maximum, (frame.pixels for frame in frames), first.pixels)
     _refuse_constant((pixels == pixels[:1, :1]).all(), pixels[0, 0], name)
+    if not first.coded:
+        return Full((pixels / (2.0**first.bits - 1)).astype(np.float32), np.empty(0, np.float32))
     codes = np.arange(2 ** (8 * pixels.dtype.itemsize))
     return Full(pixels, (first.values(codes) / (2**first.bits - 1)).astype(np.float32))
 
@@ -210,8 +213,13 @@ def _by_table(frame: Stored, how: Tone, name: str) -> tuple[Full, str]:
     codes = np.arange(low, high + 1)
     _refuse_constant(low == high, frame.values(codes)[:1].astype(int), name)
     values = tone.to_modality(how, frame.values(codes))
-    _refuse_padding(values, name)
-    shown, words = tone.to_brightness(how, values, lambda: kernels.histogram(frame.pixels, high + 1)[low:])
+
+    def counts() -> np.ndarray:
+        return kernels.histogram(frame.pixels, high + 1)[low:]
+
+    if not np.isfinite(values).all():
+        _refuse_padding(values[counts() > 0], name)
+    shown, words = tone.to_brightness(how, values, counts)
     return Full(frame.pixels, np.concatenate([np.zeros(low, np.float32), shown])), words
 
 

@@ -14,7 +14,7 @@ from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.errors import PipelineError
-from pipeline.imaging import codestream, files, palette
+from pipeline.imaging import codestream, files, jpeg_lossless, palette
 
 MOST_PIXELS = 2**28  # a header that asks for more is damaged: the largest detectors have 2**25
 AGAIN = "export the file again, or drop its row from the labels"
@@ -148,7 +148,7 @@ def read(source: Source, index: int, name: str) -> Stored:
         offsets = _extended_offsets(dataset)
         code = get_frame(dataset.PixelData, index, number_of_frames=source.frames, extended_offsets=offsets)
         _check_code(code, dataset, name)
-        found = _decode(code, dataset, source.syntax)
+        found = _decode(code, source, name)
     elif source.pixels is not None:
         found = _view(dataset, source.pixels, index)
     return found or _ask_pydicom(source, index)
@@ -170,12 +170,15 @@ def _check_code(code: bytes, dataset: pydicom.Dataset, name: str) -> None:
         raise PipelineError(name, what, AGAIN)
 
 
-def _decode(code: bytes, dataset: pydicom.Dataset, syntax: UID) -> Stored | None:
-    if dataset.PhotometricInterpretation not in GREY or dataset.SamplesPerPixel != 1:
+def _decode(code: bytes, source: Source, name: str) -> Stored | None:
+    dataset, signed = source.dataset, source.dataset.PixelRepresentation == 1
+    if dataset.PhotometricInterpretation not in GREY:
         return None
-    signed = dataset.PixelRepresentation == 1
     wanted = codestream.Description(dataset.Rows, dataset.Columns, 1, dataset.BitsAllocated, signed)
-    pixels = codestream.decode(code, syntax, wanted, dataset.BitsStored)
+    try:
+        pixels = codestream.decode(code, source.syntax, wanted, dataset.BitsStored)
+    except jpeg_lossless.DamagedError:
+        raise PipelineError(name, "truncated or damaged: its codestream does not hold all pixels", AGAIN) from None
     return None if pixels is None else Stored(pixels, dataset.BitsStored, signed)
 
 

@@ -128,8 +128,9 @@ def _group(dataset: pydicom.Dataset, index: int, sequence: str) -> pydicom.Datas
 
 
 def _padding(dataset: pydicom.Dataset, signed: bool) -> tuple[float, float] | None:
-    """(0028,0120) Pixel Padding Value up to (0028,0121) Pixel Padding Range Limit; PS3.3 C.7.5.1.1.2."""
-    ends = [dataset.get(word) for word in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    """(0028,0120) Pixel Padding Value up to (0028,0121) Pixel Padding Range Limit; PS3.3 C.7.5.1.1.2, C.7.6.24."""
+    kind = next((kind for kind in ("DoubleFloat", "Float") if f"{kind}PixelData" in dataset), "")
+    ends = [dataset.get(f"{kind}PixelPadding{word}") for word in ("Value", "RangeLimit")]
     if ends[0] is None:
         return None
     limits = [_as_stored(end, signed) for end in ends if end is not None]
