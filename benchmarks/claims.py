@@ -7,7 +7,6 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -32,6 +31,8 @@ def publish(claims: dict[str, dict[str, Any]], file: Path | None) -> None:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
+    import torch  # late: the children of a benchmark import its modules too
+
     return {
         "processor": platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
