@@ -56,23 +56,23 @@ def _some(name: str, where: pd.Series, text: str) -> Flag | None:
 def _intents(index: pd.DataFrame) -> Flag | None:
     intent = index["intent"].str.upper()
     known = index[intent.isin(["FOR PROCESSING", "FOR PRESENTATION"])]
-    return _several("mixed intents", intent[known.index], known["label"], "presentation intents")
+    return _several("mixed intents", intent[known.index], known["label"])
 
 
 def _manufacturers(index: pd.DataFrame) -> Flag | None:
-    return _several("several manufacturers", index["manufacturer"], index["label"], "manufacturers")
+    return _several("several manufacturers", index["manufacturer"], index["label"])
 
 
 def _modalities(index: pd.DataFrame) -> Flag | None:
-    return _several("several modalities", index["modality"], index["label"], "modalities")
+    return _several("several modalities", index["modality"], index["label"])
 
 
 def _colours(index: pd.DataFrame) -> Flag | None:
     kinds = index["photometric"].str.startswith("MONOCHROME").map({True: "grey", False: "in colour"})
-    return _several("colour and grey", kinds, index["label"], "kinds of pixels")
+    return _several("colour and grey", kinds, index["label"])
 
 
-def _several(name: str, values: pd.Series, labels: pd.Series, what: str) -> Flag | None:
+def _several(name: str, values: pd.Series, labels: pd.Series) -> Flag | None:
     """Counts of the values, whatever their case, and the shares by class of that which depends most on the class."""
     kinds = values.groupby(values.str.casefold()).transform(lambda same: same.mode()[0])
     counts = kinds.value_counts()
@@ -80,11 +80,8 @@ def _several(name: str, values: pd.Series, labels: pd.Series, what: str) -> Flag
         return None
     shares = pd.crosstab(labels, kinds, normalize="index")  # classes × kinds
     telling = str((shares.max() - shares.min()).sort_index().idxmax())
-    by_class = [
-        f"{label} {shares.loc[label, telling]:.0%}" for label in artifacts.classes(labels.to_frame("label"), None)
-    ]
+    classes = artifacts.classes(labels.to_frame("label"), None)
+    by_class = ", ".join(f"{label} {shares.loc[label, telling]:.0%}" for label in classes)
     listed = ", ".join(f"{kind or _UNKNOWN} {count}" for kind, count in counts.items())
-    words = (
-        f"{(counts.index != '').sum()} {what}: {listed}; share of {telling or _UNKNOWN} by class: {', '.join(by_class)}"
-    )
+    words = f"{listed}; share of {telling or _UNKNOWN} by class: {by_class}"
     return Flag(name, int(counts.sum() - counts.max()), words)

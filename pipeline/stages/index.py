@@ -19,6 +19,7 @@ from pipeline.params import Data, Params
 log = logging.getLogger(__name__)
 
 CHUNK = 64  # files per unit of work
+BLOCK = 8192  # rows that are held as Python objects
 SAVE_EVERY = 60.0  # seconds between writes of the memo during a long first scan
 
 
@@ -77,19 +78,29 @@ def _headers(found: pd.DataFrame, root: Path, key: bytes, workers: int) -> pd.Da
     from pipeline.imaging import headers
 
     chunks = [fresh[start : start + CHUNK] for start in range(0, len(fresh), CHUNK)]
-    read: list[dict[str, Any]] = []
+    blocks: list[pd.DataFrame] = []
+    rows: list[dict[str, Any]] = []
     saved = time.monotonic()
-    for rows in engine.map(partial(headers.read_chunk, root=root.absolute(), key=key), chunks, workers, "index"):
-        read.extend(rows)
-        if time.monotonic() - saved > SAVE_EVERY:
-            _save(known, read, found, stamp)
+    for chunk in engine.map(partial(headers.read_chunk, root=root.absolute(), key=key), chunks, workers, "index"):
+        rows.extend(chunk)
+        late = time.monotonic() - saved > SAVE_EVERY
+        if late or len(rows) >= BLOCK:
+            blocks.append(_table(rows))
+            rows = []
+        if late:
+            _save(known, blocks, found, stamp)
             saved = time.monotonic()
-    return _save(known, read, found, stamp)
+    return _save(known, [*blocks, _table(rows)] if rows else blocks, found, stamp)
 
 
-def _save(known: pd.DataFrame, read: list[dict[str, Any]], found: pd.DataFrame, stamp: str) -> pd.DataFrame:
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows of files that were read, which take a fifth of the memory as a table."""
+    return pd.DataFrame(rows).astype({name: artifacts.SCAN_COLUMNS[name] for name in rows[0]})
+
+
+def _save(known: pd.DataFrame, blocks: list[pd.DataFrame], found: pd.DataFrame, stamp: str) -> pd.DataFrame:
     """Write the memo and return all rows; what could not be opened is tried again next time."""
-    fresh = pd.DataFrame(read).merge(found, on="path").assign(stamp=stamp)
+    fresh = pd.concat(blocks, ignore_index=True).merge(found, on="path").assign(stamp=stamp)
     rows = pd.concat([known, fresh], ignore_index=True) if len(known) else fresh
     rows = rows[list(artifacts.SCAN_COLUMNS)].astype(artifacts.SCAN_COLUMNS).sort_values("path", ignore_index=True)
     artifacts.save_scan(rows[rows["fingerprint"] != ""])

@@ -472,7 +472,8 @@ def test_of_three_copies_each_names_another():
     }
 
 
-def test_many_files_are_read_by_processes():
+def test_many_files_are_read_by_processes(monkeypatch):
+    monkeypatch.setattr(index, "BLOCK", index.CHUNK + 1)
     make(2 * index.CHUNK + 1)
     given = dataclasses.replace(PARAMS.data, images="images", labels="labels.csv", label="label")
     index.run(dataclasses.replace(PARAMS, data=given, engine=dataclasses.replace(PARAMS.engine, workers=2)))
