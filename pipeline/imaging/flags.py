@@ -45,7 +45,9 @@ def _secondary(index: pd.DataFrame) -> Flag | None:
 
 
 def _derived(index: pd.DataFrame) -> Flag | None:
-    return _some("derived", index["derived"], "are derived: made by processing from other images")
+    """But for what was processed for presentation, as every mammogram of a screen is (PS3.3 C.8.11.7.1.4)."""
+    derived = index["derived"] & (index["intent"].str.upper() != "FOR PRESENTATION")
+    return _some("derived", derived, "are derived: made by processing from other images")
 
 
 def _some(name: str, where: pd.Series, text: str) -> Flag | None:

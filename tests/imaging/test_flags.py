@@ -27,12 +27,16 @@ def test_of_clean_images_nothing_is_said():
     assert flags.flags(table()) == []
 
 
+def test_what_was_processed_for_presentation_is_no_reason_for_a_warning():
+    assert flags.flags(table({"derived": True})) == []
+
+
 @pytest.mark.parametrize(
     ("change", "name", "count", "words"),
     [
         ({"burned_in": "YES"}, "burned-in annotation", 2, "2 of 10 images have text burned into the pixels"),
         ({"secondary": True}, "secondary capture", 2, "2 of 10 images are secondary captures"),
-        ({"derived": True}, "derived", 2, "2 of 10 images are derived"),
+        ({"derived": True, "intent": ""}, "derived", 2, "2 of 10 images are derived"),
         (
             {"intent": "FOR PROCESSING"},
             "mixed intents",
