@@ -332,6 +332,13 @@ LOSSY = {
         lambda stored: imagecodecs.jpeg2k_encode(stored, 60, codecformat="j2k", reversible=False, bitspersample=12),
         20,
     ),
+    # The greatest values come back as more than 12 bits, and must not begin at black again.
+    "JPEG 2000 of more bits than are stored": (
+        12,
+        JPEG2000,
+        lambda stored: imagecodecs.jpeg2k_encode(stored, 60, codecformat="j2k", reversible=False, bitspersample=16),
+        100,
+    ),
     "HTJ2K": (16, HTJ2K, lambda stored: imagecodecs.htj2k_encode(stored, 0.001, reversible=False), 400),
 }
 

@@ -409,6 +409,10 @@ def test_one_of_several_windows_is_chosen_and_the_last_where_there_are_fewer(voi
         ({"PhotometricInterpretation": "RGB"}, "Samples per Pixel|Photometric Interpretation"),
         ({"PhotometricInterpretation": "HSV"}, "Photometric Interpretation"),
         ({"VOILUTFunction": "CUBIC", "WindowCenter": 30, "WindowWidth": 60}, "VOI LUT Function is unknown"),
+        (
+            {"VOILUTSequence": item(LUTDescriptor=[3, 0, 0], LUTData=b"\1\0\2\0\3\0")},
+            "LUT Descriptor",
+        ),  # entries of 0 bits
         ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 63}, "every pixel is padding"),
         ({"WindowCenter": 900, "WindowWidth": 2}, "leaves every pixel with the same brightness"),
     ],
