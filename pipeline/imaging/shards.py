@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def render(job: Job) -> Picture | Refusal:
     """The picture of an image, or why there is none."""
     refused = partial(Refusal, job.image_id, job.fingerprint)
     try:
-        content, mark = _read(job.root / job.path)
+        content, mark = _open(job.root / job.path)
     except OSError as error:
         return refused(f"cannot be read: {error.strerror}", "give yourself permission to read it", lasting=False)
     try:
@@ -116,13 +117,23 @@ _NO_MEMORY: dict[str, Any] = {
     "remedy": "lower engine.workers, or drop its row from the labels",
     "lasting": False,
 }
+_CUT_OFF: dict[str, Any] = {
+    "reason": "cannot be read: its end was gone when it was decoded",
+    "remedy": "leave the image folder as it is meanwhile",
+    "lasting": False,
+}
+_FROM_OUTSIDE = {"SIGKILL": _NO_MEMORY, "SIGBUS": _CUT_OFF}  # signals that are not the decoder's own fault
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path) -> tuple[bytes, str]:
-    """Content of a file and its fingerprint; the frames of a file come one after the other."""
-    content = path.read_bytes()
-    return content, fingerprint.of(io.BytesIO(content))
+def _open(path: Path) -> tuple[bytes | mmap, str]:
+    """Content of a file, of which only what is needed is read, and its fingerprint.
+
+    Kept for the next call: the frames of a file come one after the other.
+    """
+    with path.open("rb") as file:
+        mark = fingerprint.of(file)
+        return (mmap(file.fileno(), 0, access=ACCESS_READ) if file.seek(0, io.SEEK_END) else b""), mark
 
 
 def _pictures(
@@ -148,14 +159,14 @@ def _pictures(
 
 
 def _outcome(found: Picture | Refusal | Died | TimedOut, image_id: str, mark: str) -> Picture | Refusal:
-    """A crash is final, since another try would crash too; but what the system killed may have been too large."""
+    """A crash is final, since another try would crash too, unless the signal came from outside the decoder."""
     refused = partial(Refusal, image_id, mark)
     if isinstance(found, TimedOut):
         remedy = "raise pixels.timeout, export the file again, or drop its row from the labels"
         return refused(f"took longer than {found.seconds:g} s", remedy, limit=found.seconds)
     if isinstance(found, Died):
-        if found.how == "SIGKILL":
-            return refused(**_NO_MEMORY)
+        if found.how in _FROM_OUTSIDE:
+            return refused(**_FROM_OUTSIDE[found.how])
         remedy = "export the file again as Explicit VR Little Endian, or drop its row from the labels"
         return refused(f"its decoder crashed ({found.how})", remedy)
     return found

@@ -248,13 +248,13 @@ def test_a_file_that_changed_after_the_scan_fails_the_stage_and_the_rest_is_kept
 )
 def test_what_may_go_well_next_time_fails_the_stage_and_is_tried_again(monkeypatch, in_process, error, reason):
     make(3)
-    target = (picture, "show") if isinstance(error, MemoryError) else (Path, "read_bytes")
+    target = (picture, "show") if isinstance(error, MemoryError) else (Path, "open")
     original = getattr(*target)
 
-    def fail(*args):
+    def fail(*args, **options):
         if "1.dcm" in str(args):
             raise error
-        return original(*args)
+        return original(*args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(*target, fail)
@@ -317,11 +317,17 @@ def test_another_timeout_gives_slow_images_another_try_and_no_others(outcome, de
     assert quarantine() == {"1.dcm": "its decoder crashed (SIGSEGV)"}
 
 
-def test_what_the_system_killed_fails_the_stage_as_a_lack_of_memory_does(outcome):
+@pytest.mark.parametrize(
+    ("signal", "reason"),
+    [("SIGKILL", "not enough memory"), ("SIGBUS", "cannot be read: its end was gone when it was decoded")],
+)
+def test_what_the_system_ended_fails_the_stage_and_is_tried_again(outcome, signal, reason):
     make(3)
-    outcome["1.dcm"] = Died("SIGKILL")
-    with pytest.raises(PipelineError, match=r"^1\.dcm: 1 of 3 images could not be rendered: not enough memory\n"):
+    outcome["1.dcm"] = Died(signal)
+    with pytest.raises(PipelineError, match=rf"^1\.dcm: 1 of 3 images could not be rendered: {reason}\n"):
         run()
+    outcome.clear()
+    assert len(run()) == 3
 
 
 def test_too_many_images_set_aside_stop_the_run_after_all_is_saved(decoded):
