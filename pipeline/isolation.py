@@ -79,8 +79,7 @@ class Isolated(Generic[Item, Result]):
         while done < len(items):
             child, whole = self._borrow(), False
             try:
-                if not child.send(items[done:]):
-                    continue  # it ended while it was idle, for which no item is to blame
+                child.send(items[done:])
                 while done < len(items) and not child.ended:
                     result = child.receive(self.timeout)
                     if self._closed:
@@ -95,7 +94,9 @@ class Isolated(Generic[Item, Result]):
         if self._closed:
             raise RuntimeError("the children were ended already")
         with contextlib.suppress(IndexError):
-            return self._idle.pop()
+            child = self._idle.pop()
+            if child.is_alive():  # no item is to blame for one that ended meanwhile
+                return child
         child = _Child(self.function, self.timeout, self.memory)
         self._all.append(child)
         return child
@@ -128,13 +129,15 @@ class _Child:
         except (EOFError, OSError):
             raise RuntimeError(f"a child process could not start: {self.stop()}") from None
 
-    def send(self, items: Sequence[Any]) -> bool:
-        """False if the child is gone."""
-        try:
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        with _STARTS_AND_ENDS:
+            return self.process.is_alive()
+
+    def send(self, items: Sequence[Any]) -> None:
+        """Give it work; if it is gone, `receive` will tell."""
+        with contextlib.suppress(OSError):
             self.items.send(items)
-        except OSError:
-            return False
-        return True
 
     def receive(self, timeout: float) -> Any:
         """The next result, or how the child ended."""
