@@ -1,9 +1,13 @@
+import contextlib
+import dataclasses
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from imports import ROOT
 from ruamel.yaml import YAML
 
 from pipeline import artifacts, params
+from pipeline.isolation import Isolated
 from pipeline.stages import index, pixels
 
 VALUES = YAML(typ="safe").load(ROOT / "params.yaml")
@@ -60,6 +65,51 @@ def test_a_run_that_is_killed_at_any_moment_ends_in_the_same_store_as_one_that_i
     for folder in sorted(Path().glob("done-*")):
         assert contents(folder / "pixels") == expected
         assert (folder / "quarantine.csv").read_bytes() == Path("undisturbed/quarantine.csv").read_bytes()
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_a_run_that_is_killed_before_any_one_change_of_a_name_ends_in_the_same_store(monkeypatch):
+    monkeypatch.setattr(Isolated, "map", lambda self, items: map(self.function, items))
+    put(range(12))
+    label(range(9))
+    pixels.run(PARAMS)
+    label(range(2, 12))
+    alone = dataclasses.replace(PARAMS, engine=params.Engine(workers=1))
+    expected = None
+    for changes in count():
+        shutil.rmtree("run", ignore_errors=True)
+        shutil.copytree("artifacts", "run/artifacts")
+        shutil.copytree("images", "run/images")
+        with monkeypatch.context() as patch:
+            patch.chdir("run")
+            left = iter(range(changes if expected else 1000))
+            for owner, name in ((os, "replace"), (Path, "unlink")):
+                patch.setattr(owner, name, until_killed(left, getattr(owner, name)))
+            with contextlib.suppress(Killed):
+                pixels.run(alone)
+            got_through = next(left, None) is not None
+        with monkeypatch.context() as patch:
+            patch.chdir("run")
+            pixels.run(alone)
+        expected = expected or contents("run/artifacts/pixels")
+        assert contents("run/artifacts/pixels") == expected
+        if got_through and changes:
+            break
+    assert changes == 13  # one more than there are: 2 shards, 2 companions, 2 tables, rows twice, manifest; 3 old files
+
+
+def until_killed(left, function):
+    """The function as long as `left` lasts."""
+
+    def called(*args, **options):
+        if next(left, None) is None:
+            raise Killed
+        return function(*args, **options)
+
+    return called
 
 
 def belonging(mark):
