@@ -38,6 +38,8 @@ _DECODERS = {
     JPEGExtended12Bit: imagecodecs.jpeg8_decode,  # pydicom has no decoder for 12 bits, and its own way for 8
 }
 
+_LOSSY = (JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
+
 
 @dataclass(frozen=True)
 class Description:
@@ -101,13 +103,14 @@ def decode(code: bytes, syntax: UID, wanted: Description, stored: int) -> np.nda
 def _agrees(found: Description, syntax: UID, wanted: Description, stored: int) -> bool:
     """Frames often come with 16 bits of precision, of which the header says that fewer are used.
 
-    JPEG and JPEG-LS know no sign; which of their bits it is depends on the writer where the two differ.
+    Without loss, the lowest bits hold the value then, and the highest of these its sign; with loss, values may exceed
+    these bits, and cutting them would turn white into black.
     """
     if found.signed != wanted.signed and syntax in (JPEG2000, JPEG2000Lossless):
         return False
     if syntax == JPEGExtended12Bit and found.precision == 8:
         return False
-    return found.precision == stored or (found.precision > stored and not wanted.signed)
+    return found.precision == stored or (found.precision > stored and syntax not in _LOSSY)
 
 
 def _describe_jpeg(code: bytes) -> Description | None:

@@ -9,19 +9,19 @@ from pipeline.imaging import render
 COLOURS = ("Red", "Green", "Blue")
 
 
-def to_rgb(indices: np.ndarray, dataset: pydicom.Dataset, little_endian: bool) -> tuple[np.ndarray, int]:
-    """RGB of palette indices, and its bits.
+def colours(indices: np.ndarray, dataset: pydicom.Dataset, little_endian: bool) -> np.ndarray:
+    """RGB of palette indices.
 
     Plain tables are read here, since pydicom 3.0 refuses an odd number of 8-bit entries with their padding, counts
     positions in 8 bits where entries have 8, and takes the byte order of the machine for that of the file.
 
     Args:
-        indices: (H, W) integers.
+        indices: (n,) integers.
         dataset: with the Palette Color Lookup Table module.
         little_endian: byte order of the file.
 
     Returns:
-        (H, W, 3) uint8 or uint16, and how many of its bits are used.
+        (n, 3) float32 in 0…1.
     """
     entries, first, bits = (int(number) for number in dataset.RedPaletteColorLookupTableDescriptor)
     entries = entries or 2**16
@@ -33,5 +33,5 @@ def to_rgb(indices: np.ndarray, dataset: pydicom.Dataset, little_endian: bool) -
         table = np.stack(tables, axis=-1)
     else:
         table = apply_color_lut(np.arange(first, first + entries), dataset)[..., :3]
-    table = table.astype(np.uint16 if table.max() > 255 or bits > 8 else np.uint8)
-    return render.look_up(indices, table, first), 16 if table.max() >= 1 << bits else bits
+    white = 2 ** (16 if table.max() >= 1 << bits else bits) - 1
+    return (render.look_up(indices, table, first) / white).astype(np.float32)

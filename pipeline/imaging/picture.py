@@ -1,10 +1,7 @@
 """From the bytes of a file to the small picture that the model sees."""
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
-from itertools import chain
 from mmap import mmap
 from typing import BinaryIO
 
@@ -12,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from pipeline.errors import PipelineError
-from pipeline.imaging import files, kernels, render, stored, tone
+from pipeline.imaging import files, fullsize, render, stored, tone
 from pipeline.imaging.render import Full
 from pipeline.imaging.stored import Stored
 from pipeline.imaging.tone import Tone, Window
@@ -135,9 +132,9 @@ def _from_dicom(source: stored.Source, name: str, frame: int, look: Look) -> _Fo
     pixels = (stored.read(source, number, name) for number in numbers)
     if photometric in stored.GREY:
         tones = (tone.read(source.dataset, number, look.window, look.voi, name) for number in numbers)
-        shown, words = _grey(zip(pixels, tones, strict=True), name)
+        shown, words = fullsize.grey(zip(pixels, tones, strict=True), name)
     else:
-        shown, words = _colour(pixels, name), AS_STORED
+        shown, words = fullsize.colour(pixels, name), AS_STORED
     return _Found(shown, source.syntax.name, photometric, words)
 
 
@@ -147,9 +144,9 @@ def _from_picture(file: BinaryIO, kind: str, name: str, frame: int, look: Look) 
         grey = image.mode in files.GREY_BITS
         pixels = (_page(image, number, grey) for number in _numbers(frame, getattr(image, "n_frames", 1), name))
         if grey:
-            shown, words = _grey(((page, _tone(page, look.window)) for page in pixels), name)
+            shown, words = fullsize.grey(((page, _tone(page, look.window)) for page in pixels), name)
         else:
-            shown, words = _colour(pixels, name), AS_STORED
+            shown, words = fullsize.colour(pixels, name), AS_STORED
     return _Found(shown, kind, "MONOCHROME2" if grey else "RGB", words)
 
 
@@ -180,62 +177,3 @@ def _tone(page: Stored, window: str | tuple[float, float]) -> Tone:
     if window == "file" and page.pixels.dtype == np.uint8:
         return Tone(voi=Window(127.5, 255, "LINEAR_EXACT"), words=AS_STORED)
     return Tone()
-
-
-def _colour(frames: Iterator[Stored], name: str) -> Full:
-    """RGB by the bits that are stored; the greatest value of several frames."""
-    first = next(frames)
-    pixels = reduce(np.maximum, (frame.pixels for frame in frames), first.pixels)
-    _refuse_constant((pixels == pixels[:1, :1]).all(), pixels[0, 0], name)
-    if not first.coded:
-        return Full((pixels / (2.0**first.bits - 1)).astype(np.float32), np.empty(0, np.float32))
-    codes = np.arange(2 ** (8 * pixels.dtype.itemsize))
-    return Full(pixels, (first.values(codes) / (2**first.bits - 1)).astype(np.float32))
-
-
-def _grey(frames: Iterator[tuple[Stored, Tone]], name: str) -> tuple[Full, str]:
-    """One frame, or the greatest value of several; and the words for its window."""
-    frame, how = next(frames)
-    second = next(frames, None)
-    if second is None and frame.coded:
-        return _by_table(frame, how, name)
-    rest = frames if second is None else chain([second], frames)
-    values = reduce(np.fmax, (_values(*pair) for pair in rest), _values(frame, how))
-    _refuse_padding(values, name)
-    _refuse_constant((values == values[0, 0]).all(), values[0, 0], name)
-    shown, words = tone.to_brightness(how, values)
-    return Full(shown, np.empty(0, np.float32)), words
-
-
-def _by_table(frame: Stored, how: Tone, name: str) -> tuple[Full, str]:
-    """The same as for values of all pixels, computed once for each code that occurs."""
-    low, high = int(frame.pixels.min()), int(frame.pixels.max())
-    codes = np.arange(low, high + 1)
-    _refuse_constant(low == high, frame.values(codes)[:1].astype(int), name)
-    values = tone.to_modality(how, frame.values(codes))
-
-    def counts() -> np.ndarray:
-        return kernels.histogram(frame.pixels, high + 1)[low:]
-
-    if not np.isfinite(values).all():
-        _refuse_padding(values[counts() > 0], name)
-    shown, words = tone.to_brightness(how, values, counts)
-    return Full(frame.pixels, np.concatenate([np.zeros(low, np.float32), shown])), words
-
-
-def _values(frame: Stored, how: Tone) -> np.ndarray:
-    """Values of the modality of every pixel, (H, W) float64."""
-    if not frame.coded:
-        return tone.to_modality(how, frame.values(frame.pixels))
-    return tone.to_modality(how, frame.values(np.arange(2 ** (8 * frame.pixels.dtype.itemsize))))[frame.pixels]
-
-
-def _refuse_padding(values: np.ndarray, name: str) -> None:
-    if not np.isfinite(values).any():
-        raise PipelineError(name, "blank: every pixel is padding", stored.AGAIN)
-
-
-def _refuse_constant(constant: object, value: np.ndarray, name: str) -> None:
-    if constant:
-        words = f"{value.item():g}" if value.size == 1 else str(tuple(value.tolist()))
-        raise PipelineError(name, f"blank: every pixel has the value {words}", stored.AGAIN)

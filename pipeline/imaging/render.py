@@ -22,7 +22,7 @@ class Full:
 
     Attributes:
         pixels: (H, W) or (H, W, 3), C-contiguous: codes of uint8 or uint16, or float32 in 0…1.
-        table: (n,) float32 in 0…1, indexed by the codes; empty for brightness.
+        table: (n,) float32 in 0…1, indexed by the codes, or (n, 3) for colours; empty for brightness.
     """
 
     pixels: np.ndarray
@@ -146,6 +146,9 @@ def resize(full: Full, box: Box, rows: int, columns: int) -> np.ndarray:
     """
     if rows > box[2] or columns > box[3]:
         return _enlarge(full.part(box), rows, columns)
+    if full.table.ndim == 2:
+        tables = np.ascontiguousarray(full.table.T)
+        return np.stack([resize(Full(full.pixels, table), box, rows, columns) for table in tables], axis=-1)
     channels = full.pixels.shape[2] if full.pixels.ndim == 3 else 1
     lines = full.pixels.reshape(len(full.pixels), -1)
     lines.flags.writeable = False  # one compiled kernel, whether pixels come from bytes or a codec

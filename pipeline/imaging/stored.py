@@ -2,15 +2,17 @@
 
 import io
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from mmap import mmap
 
 import numpy as np
 import pydicom
+from pydicom.datadict import dictionary_description
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.utils import get_expected_length
+from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.errors import PipelineError
@@ -19,6 +21,7 @@ from pipeline.imaging import codestream, files, jpeg_lossless, palette
 MOST_PIXELS = 2**28  # a header that asks for more is damaged: the largest detectors have 2**25
 AGAIN = "export the file again, or drop its row from the labels"
 GREY = ("MONOCHROME1", "MONOCHROME2")
+PALETTE = "PALETTE COLOR"
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
@@ -31,11 +34,13 @@ class Stored:
             need more than 16 bits, (H, W) of their own type.
         bits: that hold the value.
         signed: whether the highest of these bits is the sign.
+        colours: of palette indices: RGB of each code, (n, 3) float32 in 0…1.
     """
 
     pixels: np.ndarray
     bits: int
     signed: bool
+    colours: np.ndarray | None = None
 
     @property
     def coded(self) -> bool:
@@ -99,7 +104,8 @@ def _locate(content: bytes | mmap, at: int, syntax: UID) -> memoryview | None:
 def _check(source: Source, name: str) -> None:
     dataset = source.dataset
     check_size(int(dataset.Rows), int(dataset.Columns), name)
-    fault = _contradiction(dataset)
+    floating = any(word in dataset for word in ("FloatPixelData", "DoubleFloatPixelData"))
+    fault = _contradiction(dataset, floating)
     if fault:
         raise PipelineError(name, fault, "export the file again as RGB or MONOCHROME2, or drop its row from the labels")
     words = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -115,17 +121,24 @@ def _check(source: Source, name: str) -> None:
         raise PipelineError(name, what, AGAIN)
 
 
-def _contradiction(dataset: pydicom.Dataset) -> str:
+def _contradiction(dataset: pydicom.Dataset, floating: bool) -> str:
     """What is impossible in the Image Pixel module (PS3.3 C.7.6.3); empty if nothing."""
     photometric, samples = dataset.PhotometricInterpretation, dataset.get("SamplesPerPixel")
-    if photometric not in (*GREY, *COLOUR, "PALETTE COLOR"):
+    if photometric not in (*GREY, *COLOUR, PALETTE):
         return "(0028,0004) Photometric Interpretation is none that is supported"
     if samples != (3 if photometric in COLOUR else 1):
         return f"(0028,0002) Samples per Pixel is {samples}, which does not fit {photometric}"
     allocated, bits = dataset.get("BitsAllocated"), dataset.get("BitsStored")
     if allocated not in (1, 8, 16, 32, 64):
         return f"(0028,0100) Bits Allocated is {allocated}"
-    if bits is not None and not 1 <= bits <= allocated:
+    if floating:
+        return ""
+    needed = ["BitsStored", "PixelRepresentation", *(["PlanarConfiguration"] if samples == 3 else [])]
+    for keyword in needed:
+        if dataset.get(keyword) is None:
+            tag = Tag(keyword)
+            return f"({tag.group:04X},{tag.element:04X}) {dictionary_description(tag)} is missing"
+    if not 1 <= bits <= allocated:
         return f"(0028,0101) Bits Stored is {bits} of (0028,0100) Bits Allocated {allocated}"
     return ""
 
@@ -151,7 +164,13 @@ def read(source: Source, index: int, name: str) -> Stored:
         found = _decode(code, source, name)
     elif source.pixels is not None:
         found = _view(dataset, source.pixels, index)
-    return found or _ask_pydicom(source, index)
+    found = found or _ask_pydicom(source, index)
+    return found if dataset.PhotometricInterpretation != PALETTE else _with_colours(found, source)
+
+
+def _with_colours(found: Stored, source: Source) -> Stored:
+    indices = found.values(np.arange(2 ** (8 * found.pixels.dtype.itemsize)))
+    return replace(found, colours=palette.colours(indices, source.dataset, source.syntax.is_little_endian))
 
 
 def _extended_offsets(dataset: pydicom.Dataset) -> tuple[bytes, bytes] | None:
@@ -172,7 +191,7 @@ def _check_code(code: bytes, dataset: pydicom.Dataset, name: str) -> None:
 
 def _decode(code: bytes, source: Source, name: str) -> Stored | None:
     dataset, signed = source.dataset, source.dataset.PixelRepresentation == 1
-    if dataset.PhotometricInterpretation not in GREY:
+    if dataset.PhotometricInterpretation not in (*GREY, PALETTE):
         return None
     wanted = codestream.Description(dataset.Rows, dataset.Columns, 1, dataset.BitsAllocated, signed)
     try:
@@ -183,15 +202,17 @@ def _decode(code: bytes, source: Source, name: str) -> Stored | None:
 
 
 def _view(dataset: pydicom.Dataset, data: memoryview, index: int) -> Stored | None:
-    """Uncompressed pixels where they lie; None for what is not whole bytes of grey or RGB."""
+    """Uncompressed pixels where they lie; None for what is not whole bytes of one channel or of RGB."""
     photometric, allocated = dataset.PhotometricInterpretation, dataset.BitsAllocated
-    channels = {**dict.fromkeys(GREY, 1), "RGB": 3}.get(photometric)
-    if channels is None or allocated not in (8, 16) or (channels == 3 and dataset.get("PlanarConfiguration") != 0):
+    channels = {**dict.fromkeys((*GREY, PALETTE), 1), "RGB": 3}.get(photometric)
+    if channels is None or allocated not in (8, 16) or (channels == 3 and dataset.PlanarConfiguration != 0):
         return None
     count, kind = dataset.Rows * dataset.Columns * channels, np.dtype(f"<u{allocated // 8}")
     shape = (dataset.Rows, dataset.Columns, 3)[: 3 if channels == 3 else 2]
     pixels = np.frombuffer(data, kind, count, index * count * kind.itemsize).reshape(shape)
-    return Stored(pixels, dataset.BitsStored, dataset.PixelRepresentation == 1)
+    # Of files older than the standard, the value may lie above its place; the bits below are overlays.
+    above = int(dataset.get("HighBit", dataset.BitsStored - 1)) + 1 - dataset.BitsStored
+    return Stored(pixels >> above if above > 0 else pixels, dataset.BitsStored, dataset.PixelRepresentation == 1)
 
 
 def _ask_pydicom(source: Source, index: int) -> Stored:
@@ -209,8 +230,6 @@ def _ask_pydicom(source: Source, index: int) -> Stored:
     )
     pixels = pixels[index] if packed else pixels
     bits = int(properties.get("bits_stored", 0))
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        pixels, bits = palette.to_rgb(pixels, dataset, source.syntax.is_little_endian)
     if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 2:
         return Stored(pixels, 8 * pixels.dtype.itemsize, pixels.dtype.kind != "u")
     codes = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("=")).view(f"u{pixels.dtype.itemsize}")

@@ -4,8 +4,7 @@ Stored value → modality LUT or rescale → VOI LUT or window → presentation 
 be they all pixels of a picture or one of each kind.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pydicom
@@ -67,7 +66,7 @@ def read(dataset: pydicom.Dataset, index: int, window: str | tuple[float, float]
     shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
     return Tone(
         _padding(dataset, signed),
-        _modality(transformation, dataset, signed),
+        _modality(transformation, dataset, signed, name),
         found,
         words,
         # MONOCHROME1 comes with INVERSE (PS3.3 C.8.11.3.1.2): both say the same thing, once.
@@ -86,36 +85,40 @@ def to_modality(tone: Tone, stored: np.ndarray) -> np.ndarray:
         values = render.look_up(stored, tone.modality.entries, tone.modality.first).astype(np.float64)
     else:
         slope, intercept = tone.modality
-        values = stored * slope + intercept
+        values = stored if tone.modality == (1, 0) else stored * slope + intercept
     if tone.padding is None:
         return values
     return np.where((stored >= tone.padding[0]) & (stored <= tone.padding[1]), np.nan, values)
 
 
-def to_brightness(
-    tone: Tone, values: np.ndarray, counts: Callable[[], np.ndarray] | None = None
-) -> tuple[np.ndarray, str]:
-    """Values of the modality to 0…1, float32, and the words for the window.
-
-    What is not finite becomes black.
+def stretch(tone: Tone, values: np.ndarray, counts: np.ndarray | None = None) -> Tone:
+    """The tone with the window that a file without one gets: its percentiles; see `render.limits`.
 
     Args:
-        tone: of the frame.
-        values: float64.
-        counts: called where percentiles are asked for: how often each value occurs; None where each stands for itself.
+        tone: without VOI.
+        values: (n,) of the modality; those that are not finite do not count.
+        counts: (n,) how often each occurs; once where None.
     """
     valid = np.isfinite(values)
-    safe = np.where(valid, values, 0)
-    words = tone.words
-    if tone.voi is None:
-        low, high = render.limits(values[valid], None if counts is None else counts()[valid])
-        shown = np.clip((safe - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1)
-        words = f"percentiles {low:g}…{high:g}"
-    elif isinstance(tone.voi, Table):
+    low, high = render.limits(values[valid], None if counts is None else counts[valid])
+    width = high - low or 1.0  # of a single value, which is black
+    found = Window(low + width / 2, width, "LINEAR_EXACT")
+    return replace(tone, voi=found, words=f"percentiles {low:g}…{high:g}")
+
+
+def to_brightness(tone: Tone, values: np.ndarray) -> np.ndarray:
+    """Values of the modality to 0…1, float32; what is not finite becomes black. The tone must have a VOI."""
+    valid = np.isfinite(values)
+    whole = bool(valid.all())
+    safe = values if whole else np.where(valid, values, 0)
+    if isinstance(tone.voi, Table):
         shown = render.look_up(safe, tone.voi.entries, tone.voi.first) / (2**tone.voi.bits - 1)
-    else:
+    elif tone.voi:
         shown = render.window(safe, tone.voi.center, tone.voi.width, tone.voi.function)
-    return np.where(valid, 1 - shown if tone.inverted else shown, 0).astype(np.float32), words
+    else:
+        raise ValueError("a tone without VOI must be stretched first")
+    shown = 1 - shown if tone.inverted else shown
+    return (shown if whole else np.where(valid, shown, 0)).astype(np.float32)
 
 
 def _group(dataset: pydicom.Dataset, index: int, sequence: str) -> pydicom.Dataset:
@@ -142,20 +145,24 @@ def _as_stored(value: float, signed: bool) -> float:
     return value - 2**16 if signed and value >= 2**15 else value
 
 
-def _modality(item: pydicom.Dataset, dataset: pydicom.Dataset, signed: bool) -> Table | tuple[float, float]:
+def _modality(item: pydicom.Dataset, dataset: pydicom.Dataset, signed: bool, name: str) -> Table | tuple[float, float]:
     """(0028,3000) Modality LUT Sequence or rescale."""
     if dataset.get("ModalityLUTSequence"):
-        return _table(dataset.ModalityLUTSequence[0], dataset, signed)
-    slope, intercept = _number(item.get("RescaleSlope")), _number(item.get("RescaleIntercept"))
-    return (1.0 if slope is None else slope), intercept or 0.0
+        return _table(dataset.ModalityLUTSequence[0], dataset, signed, name)
+    slope, intercept = item.get("RescaleSlope"), item.get("RescaleIntercept")
+    numbers = (1.0 if slope in (None, "") else float(slope)), float(intercept or 0)
+    if not np.isfinite(numbers).all() or numbers[0] == 0:
+        what = f"impossible rescale: (0028,1053) Rescale Slope {numbers[0]:g}, (0028,1052) Intercept {numbers[1]:g}"
+        raise PipelineError(name, what, "export the file again, or drop its row from the labels")
+    return numbers
 
 
 def _voi(item: pydicom.Dataset, dataset: pydicom.Dataset, choice: int, name: str) -> tuple[Table | Window | None, str]:
     """The chosen VOI LUT, else the chosen window; None without one, or with an impossible width."""
-    tables = item.get("VOILUTSequence")
+    tables = [table for table in item.get("VOILUTSequence") or [] if "LUTDescriptor" in table and "LUTData" in table]
     if tables:
         choice = min(choice, len(tables) - 1)
-        return _table(tables[choice], dataset, signed=False), f"VOI LUT {choice + 1}"
+        return _table(tables[choice], dataset, False, name), f"VOI LUT {choice + 1}"
     center, width = (_number(item.get(word), choice) for word in ("WindowCenter", "WindowWidth"))
     function = str(item.get("VOILUTFunction") or "LINEAR").strip().upper()
     if function not in render.FUNCTIONS:
@@ -165,9 +172,12 @@ def _voi(item: pydicom.Dataset, dataset: pydicom.Dataset, choice: int, name: str
     return Window(center, width, function), f"{center:g} / {width:g} {function}"
 
 
-def _table(item: pydicom.Dataset, dataset: pydicom.Dataset, signed: bool) -> Table:
+def _table(item: pydicom.Dataset, dataset: pydicom.Dataset, signed: bool, name: str) -> Table:
     """(0028,3002) LUT Descriptor and (0028,3006) LUT Data, which is a list or packed words."""
     entries, first, bits = (int(number) for number in item.LUTDescriptor)
+    if not 1 <= bits <= 16:
+        what = f"(0028,3002) LUT Descriptor: entries of {bits} bits"
+        raise PipelineError(name, what, "set render.window: percentile, or drop its row from the labels")
     data = item.LUTData
     if isinstance(data, bytes):
         order = "<" if files.transfer_syntax(dataset).is_little_endian else ">"

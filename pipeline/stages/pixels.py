@@ -13,6 +13,8 @@ from pipeline.imaging import (
     codestream,
     files,
     fingerprint,
+    fullsize,
+    jpeg_lossless,
     kernels,
     palette,
     picture,
@@ -34,7 +36,20 @@ PACKAGES = (
     *("imagecodecs", "numba", "numpy", "pillow", "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg"),
     *("python-gdcm", "scipy"),
 )
-MODULES = (codestream, files, fingerprint, kernels, palette, picture, render, shards, stored, tone)
+MODULES = (
+    codestream,
+    files,
+    fingerprint,
+    fullsize,
+    jpeg_lossless,
+    kernels,
+    palette,
+    picture,
+    render,
+    shards,
+    stored,
+    tone,
+)
 SOURCES = [Path(str(module.__file__)) for module in MODULES]
 
 
