@@ -48,10 +48,11 @@ class Isolated(Generic[Item, Result]):
         function: picklable, as are its items and results. What it prints is lost, an exception is raised from `map`.
         timeout: seconds that one item may take. The imports of a new child do not count.
         memory: bytes that a child may allocate, where the system can limit that; beyond, it gets a MemoryError.
+        warm: module that is imported once, before any child starts, besides that of the function.
     """
 
-    def __init__(self, function: Callable[[Item], Result], timeout: float, memory: int) -> None:
-        self.function, self.timeout, self.memory = function, timeout, memory
+    def __init__(self, function: Callable[[Item], Result], timeout: float, memory: int, warm: str = "") -> None:
+        self.function, self.timeout, self.memory, self.warm = function, timeout, memory, warm
         self._all: list[_Child] = []
         self._idle: list[_Child] = []
         self._closed = False
@@ -68,7 +69,7 @@ class Isolated(Generic[Item, Result]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What travels."""
-        return type(self), (self.function, self.timeout, self.memory)
+        return type(self), (self.function, self.timeout, self.memory, self.warm)
 
     def map(self, items: Sequence[Item]) -> Iterator[Result | Died | TimedOut]:
         """Results in the order of `items`, as they become ready; the outcome where an item has no result.
@@ -97,7 +98,7 @@ class Isolated(Generic[Item, Result]):
             child = self._idle.pop()
             if child.is_alive():  # no item is to blame for one that ended meanwhile
                 return child
-        child = _Child(self.function, self.timeout, self.memory)
+        child = _Child(self.function, self.timeout, self.memory, self.warm)
         self._all.append(child)
         return child
 
@@ -113,9 +114,9 @@ class Isolated(Generic[Item, Result]):
 class _Child:
     """A process, the pipe to it and the pipe from it."""
 
-    def __init__(self, function: Callable[[Any], Any], timeout: float, memory: int) -> None:
+    def __init__(self, function: Callable[[Any], Any], timeout: float, memory: int, warm: str) -> None:
         self.ended = False
-        context = _context(function)
+        context = _context(function, warm)
         items, self.items = context.Pipe(duplex=False)
         self.results, results = context.Pipe(duplex=False)
         _widen(results)
@@ -165,7 +166,7 @@ class _Child:
         return signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
 
 
-def _context(function: Callable[..., Any]) -> Any:
+def _context(function: Callable[..., Any], warm: str) -> Any:
     """How children start.
 
     Not by a plain fork: a thread of this process may hold a lock that the child would wait for. The fork server has one
@@ -174,7 +175,7 @@ def _context(function: Callable[..., Any]) -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([getattr(function, "func", function).__module__])
+    context.set_forkserver_preload([getattr(function, "func", function).__module__, *([warm] if warm else [])])
     return context
 
 

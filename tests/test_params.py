@@ -32,7 +32,7 @@ def test_all_faults_are_reported_at_once(values):
     assert "finetune.epochs: missing key; section finetune has policy, epochs" in text
     assert "finetune.epoch: unknown key; did you mean epochs?" in text
     assert "split.val: input should be less than 1 (got 2.0)" in text
-    assert "render.fit: input should be 'pad' or 'squash' (got 'stretch')" in text
+    assert "render.fit: input should be 'pad', 'squash' or 'crop' (got 'stretch')" in text
     assert "bogus: unknown key; the file has data, demo, split" in text
     assert "Remedy: mend these keys" in text
 
@@ -53,6 +53,13 @@ def test_all_faults_are_reported_at_once(values):
         ("grid", "resamplers", ["none", "none"], r"grid.resamplers: a name stands twice"),
         ("grid", "heads", [], r"grid.heads: list should have at least 1 item"),
         ("demo", "images", 1700, r"demo.images: at most 4 × demo.patients"),
+        *(
+            ("render", "window", value, r"render.window: .*must be file, percentile, or \[center, width\] with a width")
+            for value in ("auto", [40], [40, 0], [40, -1], ["40", "400"], [True, 3], {"center": 40})
+        ),
+        ("render", "bits", 12, r"render.bits: input should be 8 or 16 \(got 12\)"),
+        ("pixels", "timeout", 0, r"pixels.timeout: input should be greater than 0"),
+        ("data", "max_quarantined", 1.5, r"data.max_quarantined: input should be less than or equal to 1"),
         ("evaluate", "select", ["accuracy"], r"evaluate.select.0: input should be 'balanced_accuracy_adjusted'"),
     ],
 )
@@ -94,3 +101,8 @@ def test_broken_yaml_names_the_line(tmp_path):
     (tmp_path / "params.yaml").write_text("data: [1,\nsplit: }")
     with pytest.raises(PipelineError, match=r"(?s)is not valid YAML.*line 2"):
         params.load(tmp_path / "params.yaml")
+
+
+def test_a_window_may_be_given_by_its_center_and_width(values):
+    values["render"]["window"] = [40, 400]
+    assert params.check(values).render.window == (40.0, 400.0)

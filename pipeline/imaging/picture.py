@@ -14,6 +14,7 @@ from pipeline.imaging.render import Full
 from pipeline.imaging.stored import Stored
 from pipeline.imaging.tone import Tone, Window
 
+WARM = "pipeline.imaging.warm"  # the module that processes import before they call `show`
 AS_STORED = "as stored"
 FAINTEST = 2**-17  # half a level of 16 bits; averages of equal values differ by less
 

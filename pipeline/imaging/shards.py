@@ -23,6 +23,8 @@ from pipeline.imaging.picture import Look
 from pipeline.imaging.plan import Refusal, Shard
 from pipeline.isolation import Died, Isolated, TimedOut
 
+NO_MEMORY = "not enough memory"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -113,8 +115,8 @@ def digest(made_by: object) -> str:
 
 
 _NO_MEMORY: dict[str, Any] = {
-    "reason": "not enough memory",
-    "remedy": "lower engine.workers, or drop its row from the labels",
+    "reason": NO_MEMORY,
+    "remedy": "lower engine.workers and run `dvc repro -f -s pixels`, or drop its row from the labels",
     "lasting": False,
 }
 _CUT_OFF: dict[str, Any] = {
@@ -144,7 +146,7 @@ def _pictures(
     rows: list[Any] = list(shard.rows.itertuples(index=False))
     new = [row for row in rows if not row.source and (row.image_id, row.fingerprint) not in known]
     jobs = [Job(row.image_id, row.fingerprint, row.path, row.frame, root, look) for row in new]
-    rendered = decoder.map(jobs)
+    rendered = (_again_if_killed(*pair, decoder) for pair in zip(jobs, decoder.map(jobs), strict=True))
     sources: dict[str, np.ndarray] = {}
     for row in rows:
         pair = row.image_id, row.fingerprint
@@ -156,6 +158,13 @@ def _pictures(
             yield row, Picture(sources[row.source][row.row], row.window, row.crop, row.mirrored)
         else:
             yield row, _outcome(next(rendered), *pair)
+
+
+def _again_if_killed(
+    job: Job, found: Picture | Refusal | Died | TimedOut, decoder: Isolated[Job, Picture | Refusal]
+) -> Picture | Refusal | Died | TimedOut:
+    """What the system killed, perhaps for the memory that others took, gets a second try."""
+    return next(decoder.map([job])) if found == Died("SIGKILL") else found
 
 
 def _outcome(found: Picture | Refusal | Died | TimedOut, image_id: str, mark: str) -> Picture | Refusal:

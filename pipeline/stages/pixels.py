@@ -79,7 +79,7 @@ def _write(rest: pd.DataFrame, taken: frozenset[int], look: Look, digest: str, p
     log.info("pixels: %d images to read", sum(map(shards.count_new, todo)))
     folder, root = artifacts.PIXELS.absolute(), Path(os.path.expanduser(params.data.images)).absolute()
     memory = isolation.share_of_memory(engine.workers(params.engine.workers))
-    with isolation.Isolated(shards.render, params.pixels.timeout, memory) as decoder:
+    with isolation.Isolated(shards.render, params.pixels.timeout, memory, picture.WARM) as decoder:
         write = partial(shards.write, folder=folder, root=root, look=look, made_by=digest, decoder=decoder)
         for _ in engine.map(write, todo, params.engine.workers, "pixels", threads=True):
             pass
@@ -88,10 +88,10 @@ def _write(rest: pd.DataFrame, taken: frozenset[int], look: Look, digest: str, p
 def _check(index: pd.DataFrame, refused: list[Refusal], most: float) -> None:
     """Fail, after all is saved.
 
-    If a refusal may pass: a stage that succeeds is not run again for a mended file. If there are too many: what is set
-    aside is seldom a random part of the data.
+    If a file could not be read or changed meanwhile: a stage that succeeds is not run again when it is there. If there
+    are too many: what is set aside is seldom a random part of the data.
     """
-    passing = [row for row in refused if not row.lasting]
+    passing = [row for row in refused if not row.lasting and row.reason != shards.NO_MEMORY]
     if passing:
         first = min(_quarantine(index, passing), key=lambda row: row["path"])
         what = f"{len(passing)} of {len(index)} images could not be rendered: {first['reason']}"

@@ -52,7 +52,8 @@ def write_artifacts(roles=("train", "train", "val", "test"), change=lambda value
     with storage.file_atomic(artifacts.PIXELS / "00000.npy") as file:
         np.save(file, np.zeros((len(rows), 16, 16), np.uint8))
     shards = {"00000.npy": provenance.checksum(artifacts.PIXELS / "00000.npy")}
-    artifacts.save_pixels(rows.assign(shard=0, row=range(len(rows))), (16, 16), shards, {"size": 16}, [])
+    located = rows.assign(shard=0, row=range(len(rows)), window="as stored", crop="0,0,16,16", mirrored=False)
+    artifacts.save_pixels(located, (16, 16), np.dtype(np.uint8), shards, {"size": 16}, [])
     pictures = artifacts.load_pixels()
     values, made_by = {}, {}
     for fold, name in enumerate(("fold-0", "fold-1")):
