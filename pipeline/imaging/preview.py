@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.imaging import headers, picture
+from pipeline.imaging import headers, picture, roster
 from pipeline.imaging.picture import Look, Shown
 from pipeline.imaging.sheet import Cell
 
@@ -34,9 +34,7 @@ class Task:
 def frames(task: Task, policy: str) -> list[Task]:
     """The task with its header, once for each frame that data.frames takes."""
     (header,) = headers.read_chunk([task.path.name], task.path.parent, b"pseudonyms are not shown")
-    count = header["frames"]
-    of_policy = {"first": [1], "middle": [(count + 1) // 2], "max": [0], "all": [*range(1, count + 1)]}
-    numbers = [task.frame] if task.frame is not None else of_policy[policy] if count > 1 else [1]
+    numbers = [task.frame] if task.frame is not None else roster.frame_numbers(max(1, header["frames"]), policy)
     return [dataclasses.replace(task, frame=number, header=header) for number in numbers]
 
 

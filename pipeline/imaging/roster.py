@@ -1,8 +1,8 @@
 """Who is in, and who is set aside with which reason."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
-import numpy as np
 import pandas as pd
 
 from pipeline.imaging.identity import pseudonym
@@ -59,6 +59,13 @@ def count_without_patient(index: pd.DataFrame) -> tuple[int, int]:
     return int((~alone).sum()), int(alone.sum())
 
 
+def frame_numbers(count: int, policy: str) -> list[int]:
+    """The frames that data.frames takes of a file with so many, from 1; 0 is the greatest value over all."""
+    if count == 1:
+        return [1]
+    return {"first": [1], "middle": [(count + 1) // 2], "max": [0], "all": [*range(1, count + 1)]}[policy]
+
+
 def _set_aside(table: pd.DataFrame, where: pd.Series, reason: str | pd.Series, remedy: str) -> None:
     """Give a reason to the rows that have none yet."""
     where = where & (table["reason"] == "")
@@ -104,16 +111,12 @@ def _identify(table: pd.DataFrame, key: bytes) -> pd.DataFrame:
 
 
 def _choose_frames(table: pd.DataFrame, policy: str) -> pd.DataFrame:
-    """Add frame: from 1, or 0 for all at once. Another frame is another picture, so the fingerprint names it."""
-    if policy == "all":
-        table = table.loc[table.index.repeat(table["frames"])]
-        chosen = table.groupby(level=0).cumcount().to_numpy() + 1
-        table = table.reset_index(drop=True)
-    else:
-        chosen = {"first": 1, "middle": (table["frames"].to_numpy() + 1) // 2, "max": 0}[policy]
-    several = table["frames"] > 1
-    table["frame"] = np.where(several, chosen, 1)
-    number = table["frame"].astype("str")
+    """Add frame, a row for each. Another frame is another picture, so the fingerprint names it."""
+    by_count = {int(count): frame_numbers(int(count), policy) for count in table["frames"].unique()}
+    chosen = [by_count[count] for count in table["frames"].tolist()]
+    table = table.loc[table.index.repeat([*map(len, chosen)])].reset_index(drop=True)
+    table["frame"] = [*chain.from_iterable(chosen)]
+    several, number = table["frames"] > 1, table["frame"].astype("str")
     table["fingerprint"] = table["fingerprint"].mask(several, table["fingerprint"] + ":" + number)
     if policy == "all":
         table["image_id"] = table["image_id"].mask(several, table["image_id"] + "#" + number)
