@@ -13,6 +13,7 @@ import io
 import itertools
 import multiprocessing
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -430,6 +431,21 @@ def peak() -> int:
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
+def rows(folder: Path, quick: bool) -> dict[str, dict[str, Any]]:
+    """Peak memory of the stages index and pixels, for ten times the files."""
+    counts, peaks = (2_000, 20_000) if quick else (20_000, 200_000), []
+    for count in counts:
+        set_up(folder / str(count), to_bytes(native(mammogram((16, 16)))), count)
+        change("render", size=16)
+        stage("index")
+        stage("pixels")
+        peaks.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+        if len(artifacts.load_pixels()) != count:
+            sys.exit("memory_per_row: pictures are missing")
+    unit = f"peak memory for {counts[0]} / {counts[1]} files, {peaks[0]:.0f} / {peaks[1]:.0f} MB"
+    return {"memory_per_row": claim(peaks[0] / peaks[1], unit, 0.5)}
+
+
 PARTS = {
     "decoding": decoding,
     "two_workers": two_workers,
@@ -437,6 +453,7 @@ PARTS = {
     "headers": header_scan,
     "rescan": rescan,
     "memory": memory,
+    "rows": rows,
 }
 
 if __name__ == "__main__":
