@@ -128,11 +128,15 @@ def load_scan() -> pd.DataFrame:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in SCAN_COLUMNS.items()})
 
 
-def save_quarantine(stage: str, rows: Sequence[Mapping[str, str]]) -> None:
-    """Set a stage's part of quarantine.csv; `rows` have path, reason and remedy. The other parts stay."""
+def save_quarantine(stage: str, rows: Sequence[Mapping[str, str]], alone: bool = False) -> None:
+    """Set a stage's part of quarantine.csv; `rows` have path, reason and remedy.
+
+    The other parts stay, but out of quarantine.csv if the stage stands `alone`, as one that stops the run.
+    """
     part = pd.DataFrame([{**row, "stage": stage} for row in rows], columns=list(QUARANTINE_COLUMNS), dtype="str")
     storage.save_csv(QUARANTINE_PARTS / f"{stage}.csv", part.sort_values("path", kind="stable"))
-    storage.save_csv(QUARANTINE, load_quarantine())
+    table = load_quarantine()
+    storage.save_csv(QUARANTINE, table[table["stage"] == stage] if alone else table)
 
 
 def load_quarantine() -> pd.DataFrame:

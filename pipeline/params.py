@@ -94,7 +94,7 @@ class Split(_Section):
 class Render(_Section):
     """From the stored values of a file to a small picture."""
 
-    size: Annotated[int, Field(ge=16)]
+    size: Annotated[int, Field(ge=16, le=4096)]
     fit: Literal["pad", "squash", "crop"]
     window: Window
     voi: Count

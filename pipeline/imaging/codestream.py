@@ -26,6 +26,7 @@ from pipeline.imaging import jpeg_lossless
 # Start-of-frame markers: ITU-T T.81 table B.1 without DHT, JPG and DAC, and T.87 (JPEG-LS).
 _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
+BARE = (b"\xff\xd8", b"\xff\x4f")  # SOI of JPEG and JPEG-LS, SOC of JPEG 2000; a JP2 file begins with a box
 _SIZE = b"\xff\x4f\xff\x51"  # SOC and SIZ, which open a JPEG 2000 codestream; ITU-T T.800 A.5.1
 _END = b"\xff\xd9"
 _DECODERS = {
@@ -86,7 +87,7 @@ def decode(code: bytes, syntax: UID, wanted: Description, stored: int) -> np.nda
         return None
     try:
         frame = _DECODERS[syntax](code)
-    except jpeg_lossless.DamagedError:
+    except (jpeg_lossless.DamagedError, MemoryError):
         raise
     except Exception:  # each codec has an error of its own; pydicom's decoders will say what is wrong
         return None
@@ -97,7 +98,17 @@ def decode(code: bytes, syntax: UID, wanted: Description, stored: int) -> np.nda
         or frame.dtype.kind not in "iu"
     ):
         return None
-    return frame.view(f"u{frame.dtype.itemsize}")
+    codes = frame.view(f"u{frame.dtype.itemsize}")
+    return codes if found.precision == stored or _fits(codes, stored, found.precision, wanted.signed) else None
+
+
+def _fits(codes: np.ndarray, stored: int, precision: int, signed: bool) -> bool:
+    """Whether the lowest bits say it all: the others are 0, or repeat the sign."""
+    if int(codes.max()) >> stored == 0:
+        return True
+    low = codes.astype(np.int64) & (1 << stored) - 1
+    extended = (low - (low >> stored - 1 << stored)) & (1 << precision) - 1
+    return signed and bool(((codes == extended) | (codes == low)).all())
 
 
 def _agrees(found: Description, syntax: UID, wanted: Description, stored: int) -> bool:

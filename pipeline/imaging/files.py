@@ -12,6 +12,9 @@ from pydicom import config
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.errors import PipelineError
+from pipeline.imaging.quarantine import AGAIN
+
+Image.MAX_IMAGE_PIXELS = None  # `stored.check_size` has a limit of its own, above that of the largest detectors
 
 _MAGIC = {
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -21,10 +24,10 @@ _MAGIC = {
     b"II+\x00": "TIFF",
     b"MM\x00+": "TIFF",
 }
+_UNREAD = {b"BM": "BMP", b"GIF8": "GIF", b"RIFF": "WebP", b"\0\0\0\x0cjP": "JPEG 2000", b"\xff\x4f": "JPEG 2000"}
 PICTURES = ("PNG", "JPEG", "TIFF")
 # Pillow's modes with one channel, and the bits of each; every other mode becomes RGB.
 GREY_BITS = {"1": 1, "L": 8, "I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
-_AGAIN = "export the file again, or drop its row from the labels"
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -68,18 +71,18 @@ def read_dicom(file: BinaryIO, name: str, **options: object) -> pydicom.Dataset:
     except Exception as error:  # on bytes that are no DICOM, pydicom stumbles over whatever comes first
         if known:
             raise
-        raise _not_an_image(name) from error
+        raise _not_an_image(file, name) from error
     if not known and not ("SOPClassUID" in dataset or ("Rows" in dataset and "BitsAllocated" in dataset)):
-        raise _not_an_image(name)
+        raise _not_an_image(file, name)
     if "SOPClassUID" not in dataset and "Rows" not in dataset:
-        raise PipelineError(name, "truncated: the file ends within its header or its pixels", _AGAIN)
+        raise PipelineError(name, "truncated: the file ends within its header or its pixels", AGAIN)
     if "Rows" not in dataset or "Columns" not in dataset:
         kind_of = UID(str(dataset.get("SOPClassUID", "")))
         about = kind_of.name if kind_of.type else "of unknown kind"  # else the name is the text of the file
         raise PipelineError(name, f"a DICOM object without pixels: {about}", "leave it out of the labels")
     if "PhotometricInterpretation" not in dataset:
         what = "(0028,0004) Photometric Interpretation is missing"
-        raise PipelineError(name, what, _AGAIN)
+        raise PipelineError(name, what, AGAIN)
     return dataset
 
 
@@ -104,7 +107,12 @@ def frames(dataset: pydicom.Dataset) -> int:
     return max(1, int(dataset.get("NumberOfFrames") or 1))
 
 
-def _not_an_image(name: str) -> PipelineError:
+def _not_an_image(file: BinaryIO, name: str) -> PipelineError:
+    file.seek(0)
+    start = file.read(16)
+    for magic, known in _UNREAD.items():
+        if start.startswith(magic):
+            return PipelineError(name, f"a {known} file", "convert it to PNG, or drop its row from the labels")
     suffix = name[name.rfind(".") :].lower() if "." in name else ""
     what = f"not a {suffix[1:].upper()} file" if suffix in _SUFFIXES else "not a DICOM file"
     return PipelineError(name, what, "remove it, or put the file there that was meant")

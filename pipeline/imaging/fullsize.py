@@ -12,7 +12,8 @@ from itertools import chain
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.imaging import kernels, stored, tone
+from pipeline.imaging import kernels, tone
+from pipeline.imaging.quarantine import AGAIN
 from pipeline.imaging.render import Full
 from pipeline.imaging.stored import Stored
 from pipeline.imaging.tone import Tone
@@ -39,14 +40,15 @@ def colour(frames: Iterator[Stored], name: str) -> Full:
 
 
 def grey(frames: Iterator[tuple[Stored, Tone]], name: str) -> tuple[Full, str]:
-    """One frame, or the greatest value of several in the window of the first; and the words for its window.
+    """One frame, or the brightest value of several in the window of the first; and the words for its window.
 
     Raises:
         PipelineError: every pixel has the same value, or is padding.
     """
     (frame, how), second = next(frames), next(frames, None)
     if second is not None:
-        values = reduce(np.fmax, (_values(*pair) for pair in chain([second], frames)), _values(frame, how))
+        brightest = np.fmin if how.inverted else np.fmax
+        values = reduce(brightest, (_values(*pair) for pair in chain([second], frames)), _values(frame, how))
         _refuse_constant(values, name)
         return _by_lines(values, lambda lines: lines, how, name)
     if frame.coded:
@@ -119,7 +121,7 @@ def _refuse_padding(values: np.ndarray, name: str) -> None:
 
 
 def _all_padding(name: str) -> PipelineError:
-    return PipelineError(name, "blank: every pixel is padding", stored.AGAIN)
+    return PipelineError(name, "blank: every pixel is padding", AGAIN)
 
 
 def _refuse_constant(pixels: np.ndarray, name: str) -> None:
@@ -130,4 +132,4 @@ def _refuse_constant(pixels: np.ndarray, name: str) -> None:
 
 def _blank(value: np.ndarray, name: str) -> PipelineError:
     words = f"{value.item():g}" if value.size == 1 else str(tuple(value.tolist()))
-    return PipelineError(name, f"blank: every pixel has the value {words}", stored.AGAIN)
+    return PipelineError(name, f"blank: every pixel has the value {words}", AGAIN)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,11 +12,13 @@ from pydicom.uid import UID
 from pipeline.errors import PipelineError
 from pipeline.imaging import elements, files, fingerprint, scan
 from pipeline.imaging.identity import pseudonym
+from pipeline.imaging.quarantine import AGAIN, to_read
 
 _TAGS = [keyword for keyword, _ in elements.WANTED.values()]
-_AGAIN = "export the file again, or drop its row from the labels"
 _DIRECTORY = b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10"  # (0002,0002) Media Storage SOP Class UID
 _MOST = 2**31 - 1
+_NATIVE = ("Explicit VR Little Endian", "Implicit VR Little Endian", "Explicit VR Big Endian")
+_LEAST = 8  # bytes that a compressed frame takes at least, its item included
 
 _EMPTY: dict[str, Any] = {
     "fingerprint": "",
@@ -56,7 +59,10 @@ def read(root: Path, path: str, key: bytes) -> dict[str, Any]:
     """
     row = {"path": path, **_EMPTY}
     try:
-        with open(os.path.join(root, path), "rb") as file:  # a Path for each file costs more than opening it
+        place = os.path.join(root, path)  # a Path for each file costs more than opening it
+        if not stat.S_ISREG(os.stat(place).st_mode):  # opening a pipe would wait for its other end
+            raise PipelineError(path, "no regular file", "move it out of the image folder")
+        with open(place, "rb") as file:
             row["fingerprint"] = fingerprint.of(file)
             row.update(_fields(file, path, key))
             _refuse(path, row, file.seek(0, 2))
@@ -64,11 +70,11 @@ def read(root: Path, path: str, key: bytes) -> dict[str, Any]:
         row.update(reason=error.what, remedy=error.remedy)
     except OSError as error:
         if row["fingerprint"]:  # Pillow raises OSError for what it can't decode
-            row.update(reason="header is damaged", remedy=_AGAIN)
+            row.update(reason="header is damaged", remedy=AGAIN)
         else:
-            row.update(reason=f"cannot be read: {error.strerror}", remedy="give yourself permission to read it")
+            row.update(reason=f"cannot be read: {error.strerror}", remedy=to_read(error))
     except Exception:  # pydicom and Pillow raise whatever the damage makes them stumble over; their text may hold ids
-        row.update(reason="header is damaged", remedy=_AGAIN)
+        row.update(reason="header is damaged", remedy=AGAIN)
     return row
 
 
@@ -161,12 +167,14 @@ def _refuse(path: str, row: dict[str, Any], size: int) -> None:
     """Refuse a header that can't be true; `size` of the file in bytes."""
     if row["rows"] < 1 or row["columns"] < 1:
         what = f"no pixels: (0028,0010) Rows {row['rows']}, (0028,0011) Columns {row['columns']}"
-        raise PipelineError(path, what, _AGAIN)
-    if row["frames"] > min(size, _MOST):
+        raise PipelineError(path, what, AGAIN)
+    native = row["transfer_syntax"] in _NATIVE
+    least = row["rows"] * row["columns"] * row["bits_stored"] // 8 if native else _LEAST
+    if row["frames"] > 1 and (row["frames"] > _MOST or row["frames"] * least > size):
         what = f"absurd size: (0028,0008) Number of Frames {row['frames']} in {size} bytes"
-        raise PipelineError(path, what, _AGAIN)
+        raise PipelineError(path, what, AGAIN)
     if max(row["rows"], row["columns"]) > _MOST or row["bits_stored"] > 64:
-        raise PipelineError(path, "header is damaged", _AGAIN)
+        raise PipelineError(path, "header is damaged", AGAIN)
 
 
 def is_valid_uid(text: str) -> bool:

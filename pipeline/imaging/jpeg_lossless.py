@@ -30,6 +30,8 @@ def decode(code: bytes) -> np.ndarray | None:
         marker, size = struct.unpack_from(">HH", code, at)
         body = code[at + 4 : at + 2 + size]
         if marker == 0xFFC3:
+            if frame is not None:
+                return None
             frame = struct.unpack(">BHHB", body[:6])
         elif marker == 0xFFC4:
             lengths |= _tables(body)
@@ -44,7 +46,7 @@ def decode(code: bytes) -> np.ndarray | None:
         return None
     precision, rows, columns, _ = frame
     counts, symbols = lengths[body[2] >> 4]
-    if not 2 <= precision <= 16 or (counts / _SHARES).sum() > 1 or (symbols > 16).any():
+    if min(rows, columns) < 1 or not 2 <= precision <= 16 or (counts / _SHARES).sum() > 1 or (symbols > 16).any():
         raise DamagedError  # compiled code trusts these
     words, bits = _unstuff(np.frombuffer(code, np.uint8), at + 2 + size)
     out = np.empty((rows, columns), np.uint16)

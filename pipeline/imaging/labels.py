@@ -62,7 +62,9 @@ def read_csv(path: Path, names: Columns) -> pd.DataFrame:
     return pd.DataFrame({"line": lines, **picked}, index=table.index)
 
 
-def match(table: pd.DataFrame, files: pd.DataFrame, root: Path, key: bytes) -> tuple[pd.DataFrame, list[Row]]:
+def match(
+    table: pd.DataFrame, files: pd.DataFrame, root: Path, key: bytes, source: str = "labels.csv"
+) -> tuple[pd.DataFrame, list[Row]]:
     """Find the image of each row: by path where the row has one, else by id.
 
     Args:
@@ -70,6 +72,7 @@ def match(table: pd.DataFrame, files: pd.DataFrame, root: Path, key: bytes) -> t
         files: path, sop_uid, and accession and patient as pseudonyms.
         root: the image folder, for absolute paths.
         key: of the pseudonyms.
+        source: name of the labels file.
 
     Returns:
         One row per labelled file: path, label, patient (pseudonym), split, disputed (whether rows of the CSV give it
@@ -91,8 +94,11 @@ def match(table: pd.DataFrame, files: pd.DataFrame, root: Path, key: bytes) -> t
     matched, strangers = _match_ids(by_id, files, key)
     strays = [
         *(_stray(path, "label without an image", "mend its path, or drop the row") for path in by_path["path"][~known]),
-        *(_stray(_line(line), "label without an image", "mend its id, or drop the row") for line in strangers["line"]),
-        *(_stray(_line(line), "label row without path and id", "fill in one") for line in blank["line"]),
+        *(
+            _stray(f"{source} line {line}", "label without an image", "mend its id, or drop the row")
+            for line in strangers["line"]
+        ),
+        *(_stray(f"{source} line {line}", "label row without path and id", "fill in one") for line in blank["line"]),
     ]
     given = pd.concat([by_path[known], matched], ignore_index=True)[["path", "label", "patient", "split"]]
     return _merge_repeats(given), strays
@@ -209,10 +215,6 @@ def _merge_repeats(given: pd.DataFrame) -> pd.DataFrame:
     distinct = given.drop_duplicates()
     disputed = distinct["path"].duplicated(keep=False)
     return distinct.assign(disputed=disputed).drop_duplicates("path")
-
-
-def _line(line: int) -> str:
-    return f"labels.csv line {line}"
 
 
 def _stray(path: str, reason: str, remedy: str) -> Row:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
 from pipeline.errors import PipelineError
 from pipeline.imaging import files, fullsize, render, stored, tone
@@ -93,12 +94,20 @@ def show(content: bytes | mmap, name: str, frame: int, look: Look) -> Shown:
     box = render.centre_square(box) if look.fit == "crop" else box
     small = render.resize(found.full, box, *render.shape_in(box, look.size, look.fit))
     if np.ptp(small, axis=(0, 1)).max() < FAINTEST:
-        what = "its window leaves every pixel with the same brightness"
-        raise PipelineError(name, what, "set render.window: percentile, or drop its row from the labels")
-    mirrored = look.face == "right" and render.brighter_on_the_right(found.full, box)
+        raise _flat(box != found.full.box, name)
+    # The whole picture tells the side of the chest wall; within the crop, dense tissue far from it may outweigh it.
+    mirrored = look.face == "right" and render.brighter_on_the_right(found.full)
     canvas = render.on_canvas(small[:, ::-1] if mirrored else small, look.size, look.bits)
     canvas = np.repeat(canvas[..., None], 3, axis=-1) if canvas.ndim < len(look.shape) else canvas
     return Shown(canvas, found.syntax, found.photometric, found.window, box, mirrored)
+
+
+def _flat(cropped: bool, name: str) -> PipelineError:
+    if cropped:
+        what = "its crop leaves every pixel with the same brightness"
+        return PipelineError(name, what, "set render.crop: none and render.fit: pad, or drop its row from the labels")
+    what = "its window leaves every pixel with the same brightness"
+    return PipelineError(name, what, "set render.window: percentile, or drop its row from the labels")
 
 
 def full(content: bytes | mmap, name: str, frame: int, look: Look) -> np.ndarray:
@@ -143,9 +152,9 @@ def _from_picture(file: BinaryIO, kind: str, name: str, frame: int, look: Look) 
     with files.open_picture(file) as image:
         stored.check_size(image.height, image.width, name)
         grey = image.mode in files.GREY_BITS
-        pixels = (_page(image, number, grey) for number in _numbers(frame, getattr(image, "n_frames", 1), name))
+        pixels = (_page(image, number, grey, name) for number in _numbers(frame, getattr(image, "n_frames", 1), name))
         if grey:
-            shown, words = fullsize.grey(((page, _tone(page, look.window)) for page in pixels), name)
+            shown, words = fullsize.grey(((page, _tone(page, image, look.window)) for page in pixels), name)
         else:
             shown, words = fullsize.colour(pixels, name), AS_STORED
     return _Found(shown, kind, "MONOCHROME2" if grey else "RGB", words)
@@ -158,10 +167,14 @@ def _numbers(frame: int, count: int, name: str) -> list[int]:
     return [frame - 1] if frame else [*range(count)]
 
 
-def _page(image: Image.Image, number: int, grey: bool) -> Stored:
+def _page(image: Image.Image, number: int, grey: bool, name: str) -> Stored:
     """A page of a picture file, upright, without transparency."""
+    first = image.size
     if number:
         image.seek(number)
+    if (image.mode in files.GREY_BITS) != grey or image.size != first:
+        what = f"page {number + 1} differs from the first in size or colour"
+        raise PipelineError(name, what, "write its pages to files of their own")
     if grey:
         page = np.asarray(ImageOps.exif_transpose(image.convert("L") if image.mode == "1" else image))
     else:
@@ -171,10 +184,12 @@ def _page(image: Image.Image, number: int, grey: bool) -> Stored:
     return Stored(np.ascontiguousarray(page, page.dtype.newbyteorder("=")), 8 * page.dtype.itemsize, False)
 
 
-def _tone(page: Stored, window: str | tuple[float, float]) -> Tone:
-    """Grey of 8 bits is shown as it is; deeper grey has no window of its own."""
+def _tone(page: Stored, image: Image.Image, window: str | tuple[float, float]) -> Tone:
+    """Grey of 8 bits is shown as it is; deeper grey has no window of its own, and 0 may be white."""
+    inverted = page.pixels.dtype != np.uint8 and getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == 0
     if not isinstance(window, str):
-        return Tone(voi=tone.asked(window)[0], words=tone.asked(window)[1])
+        voi, words = tone.asked(window)
+        return Tone(voi=voi, words=words, inverted=inverted)
     if window == "file" and page.pixels.dtype == np.uint8:
         return Tone(voi=Window(127.5, 255, "LINEAR_EXACT"), words=AS_STORED)
-    return Tone()
+    return Tone(inverted=inverted)

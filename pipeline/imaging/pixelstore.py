@@ -126,10 +126,13 @@ def _leftovers(digest: str) -> Iterator[tuple[str, _Pair]]:
 
 def _checked(companion: Path, digest: str) -> _Pair | None:
     shard = companion.with_suffix(".npy")
-    content = json.loads(companion.read_bytes())
-    if content["made_by"] != digest or not shard.exists() or provenance.checksum(shard) != content["checksum"]:
+    try:
+        content = json.loads(companion.read_bytes())
+        if content["made_by"] != digest or not shard.exists() or provenance.checksum(shard) != content["checksum"]:
+            return None
+        return _read(shard)
+    except (ValueError, KeyError, TypeError):  # damaged, or nothing that a shard's writer wrote
         return None
-    return _read(shard)
 
 
 def _move_aside(pair: _Pair) -> _Pair:

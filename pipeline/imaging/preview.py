@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.imaging import headers, picture, roster
+from pipeline.imaging import headers, picture, quarantine, roster, stored
 from pipeline.imaging.picture import Look, Shown
 from pipeline.imaging.sheet import Cell
 
@@ -43,7 +43,7 @@ def cell(task: Task, look: Look) -> Cell:
     header, frame = task.header, task.frame or 0
     if header["reason"]:
         return Cell(task.name, fault=header["reason"], remedy=header["remedy"])
-    look = dataclasses.replace(look, channels=1 if header["photometric"].startswith("MONOCHROME") else 3)
+    look = dataclasses.replace(look, channels=3 if header["photometric"] in stored.IN_COLOUR else 1)
     whole = dataclasses.replace(look, size=WHOLE, fit="pad", crop="none", face="as_is", bits=8)
     try:
         content = task.path.read_bytes()
@@ -52,22 +52,15 @@ def cell(task: Task, look: Look) -> Cell:
         beside = picture.show(content, task.name, frame, whole) if cropped else None
     except PipelineError as error:
         return Cell(task.name, fault=error.what, remedy=error.remedy)
-    except MemoryError:
-        return no_memory(task)
-    except Exception as error:  # whatever the damage makes a decoder stumble over; its text may hold header values
-        return failed(task, f"cannot be decoded: {type(error).__name__}")
+    except Exception as error:  # whatever the damage makes a decoder stumble over
+        return failed(task, *quarantine.of_error(error))
     made = Cell(task.name, shown.picture, _lines(shown, header, frame))
     return _with_whole(made, shown, beside) if beside else made
 
 
-def failed(task: Task, fault: str) -> Cell:
-    """The cell of a file that is damaged."""
-    return Cell(task.name, fault=fault, remedy="copy or export the file again, or drop its row from the labels")
-
-
-def no_memory(task: Task) -> Cell:
-    """The cell of a file that is too large."""
-    return Cell(task.name, fault="not enough memory", remedy="close other programs, or drop its row from the labels")
+def failed(task: Task, reason: str, remedy: str) -> Cell:
+    """The cell of a file that can't be shown."""
+    return Cell(task.name, fault=reason, remedy=remedy)
 
 
 def _with_whole(made: Cell, shown: Shown, beside: Shown) -> Cell:

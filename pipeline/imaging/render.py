@@ -94,8 +94,10 @@ def foreground(full: Full) -> Box:
     """Box around the largest bright object, for pictures on a dark background such as mammograms.
 
     Otsu's threshold (1979) finds the object; its dim rim, as the skin line, is followed down to what stands out of the
-    background, by three robust standard deviations. Letters and markers are other, smaller objects. The whole picture
-    where there is no such object.
+    background, by three robust standard deviations. Letters and markers are other, smaller objects.
+
+    The whole picture where there is no dark background: at a quarter of the border, and even, so that the mean of what
+    is bright stands out by six of these deviations.
     """
     step = max(1, min(full.pixels.shape[:2]) // THIN)
     thin = full.part(full.box, step)
@@ -106,7 +108,11 @@ def foreground(full: Full) -> Box:
         return full.box
     dark = thin[~bright]
     middle = np.median(dark)
-    floor = middle + 3 * 1.4826 * np.median(np.abs(dark - middle))
+    deviation = 1.4826 * np.median(np.abs(dark - middle))
+    border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
+    if border.mean() > 0.75 or thin[bright].mean() - middle < 6 * deviation:
+        return full.box
+    floor = middle + 3 * deviation
     regions, _ = ndimage.label(thin > min(floor, threshold))  # type: ignore[misc]
     largest = np.bincount(regions[bright]).argmax()  # a bright pixel is never in region 0
     rows, columns = ndimage.find_objects(regions)[largest - 1]
@@ -123,9 +129,9 @@ def centre_square(box: Box) -> Box:
     return top + (height - side) // 2, left + (width - side) // 2, side, side
 
 
-def brighter_on_the_right(full: Full, box: Box) -> bool:
-    """Whether the right half of a part is brighter than the left one."""
-    thin = full.part(box, max(1, min(box[2:]) // THIN))
+def brighter_on_the_right(full: Full) -> bool:
+    """Whether the right half of a picture is brighter than the left one."""
+    thin = full.part(full.box, max(1, min(full.box[2:]) // THIN))
     half = thin.shape[1] // 2
     return bool(thin[:, thin.shape[1] - half :].sum(dtype=np.float64) > thin[:, :half].sum(dtype=np.float64))
 

@@ -22,7 +22,7 @@ def admit(
         given: path, label, patient (pseudonym), split, disputed; at most one row per file.
         classes: the only labels allowed, or None.
         key: of the pseudonyms.
-        frames: of a file with several: `first`, `middle`, `max` (greatest value over all), or `all`, a row each.
+        frames: of a file with several: `first`, `middle`, `max` (brightest value over all), or `all`, a row each.
 
     Returns:
         The index, sorted by image_id, and quarantine rows.
@@ -31,7 +31,7 @@ def admit(
     table = table.sort_values("path", ignore_index=True)
     _set_aside(table, table["label"].isna(), "no label", "add a row to the labels, or remove the file")
     _set_aside(table, table["disputed"].eq(True), "label rows disagree", "keep one of the rows that name this image")
-    _set_aside(table, table["label"] == "", "empty label", "fill in the label, or drop the row")
+    _set_aside(table, table["label"].isin(["", "nan"]), "empty label", "fill in the label, or drop the row")
     if classes is not None:
         kinds = {name: f"label not in data.classes: {name}" for name in table["label"].dropna().unique()}
         reasons = table["label"].map(kinds).astype("str")
@@ -60,7 +60,7 @@ def count_without_patient(index: pd.DataFrame) -> tuple[int, int]:
 
 
 def frame_numbers(count: int, policy: str) -> list[int]:
-    """The frames that data.frames takes of a file with so many, from 1; 0 is the greatest value over all."""
+    """The frames that data.frames takes of a file with so many, from 1; 0 is the brightest value over all."""
     if count == 1:
         return [1]
     return {"first": [1], "middle": [(count + 1) // 2], "max": [0], "all": [*range(1, count + 1)]}[policy]

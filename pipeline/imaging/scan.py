@@ -74,7 +74,7 @@ def stamp(key: bytes, root: Path) -> str:
     It tells nothing of the key.
     """
     digest = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=8, key=key)
-    for name in ("elements.py", "files.py", "fingerprint.py", "headers.py", "identity.py", "scan.py"):
+    for name in ("elements.py", "files.py", "fingerprint.py", "headers.py", "identity.py", "quarantine.py", "scan.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     for name in ("pydicom", "pillow"):
         digest.update(metadata.version(name).encode())

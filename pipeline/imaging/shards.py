@@ -18,12 +18,12 @@ import numpy as np
 
 from pipeline import provenance, storage
 from pipeline.errors import PipelineError
-from pipeline.imaging import fingerprint, picture, plan
+from pipeline.imaging import fingerprint, picture, plan, quarantine
 from pipeline.imaging.picture import Look
 from pipeline.imaging.plan import Refusal, Shard
 from pipeline.isolation import Died, Isolated, TimedOut
 
-NO_MEMORY = "not enough memory"
+_FROM_OUTSIDE = (Died("SIGKILL"), Died("exit code 255"))  # the latter where the fork server is gone
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,20 @@ def render(job: Job) -> Picture | Refusal:
     try:
         content, mark = _open(job.root / job.path)
     except OSError as error:
-        return refused(f"cannot be read: {error.strerror}", "give yourself permission to read it", lasting=False)
+        return refused(f"cannot be read: {error.strerror}", quarantine.to_read(error), lasting=False)
     try:
         if mark != job.fingerprint.partition(":")[0]:
             return refused("changed after the scan", "leave the image folder as it is meanwhile", lasting=False)
         shown = picture.show(content, job.path, job.frame, job.look)
     except PipelineError as error:
         return refused(error.what, error.remedy)
-    except MemoryError:
-        return refused(**_NO_MEMORY)
-    except Exception as error:  # whatever the damage makes a decoder stumble over; its text may hold header values
-        remedy = "copy or export the file again, or drop its row from the labels"
-        return refused(f"cannot be decoded: {type(error).__name__}", remedy)
+    except Exception as error:  # whatever the damage makes a decoder stumble over
+        reason, remedy = quarantine.of_error(error)
+        return refused(reason, remedy, lasting=reason != quarantine.NO_MEMORY)
+    if shown.picture.shape != job.look.shape:  # it would push all pictures behind it out of their places
+        return refused(
+            "in colour, where its header says grey", "export it again as RGB, or drop its row from the labels"
+        )
     return Picture(shown.picture, shown.window, ",".join(map(str, shown.crop)), shown.mirrored)
 
 
@@ -112,19 +114,6 @@ def count_new(shard: Shard) -> int:
 def digest(made_by: object) -> str:
     """Of the provenance of the store."""
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
-
-
-_NO_MEMORY: dict[str, Any] = {
-    "reason": NO_MEMORY,
-    "remedy": "lower engine.workers and run `dvc repro -f -s pixels`, or drop its row from the labels",
-    "lasting": False,
-}
-_CUT_OFF: dict[str, Any] = {
-    "reason": "cannot be read: its end was gone when it was decoded",
-    "remedy": "leave the image folder as it is meanwhile",
-    "lasting": False,
-}
-_FROM_OUTSIDE = {"SIGKILL": _NO_MEMORY, "SIGBUS": _CUT_OFF}  # signals that are not the decoder's own fault
 
 
 @lru_cache(maxsize=1)
@@ -163,22 +152,17 @@ def _pictures(
 def _again_if_killed(
     job: Job, found: Picture | Refusal | Died | TimedOut, decoder: Isolated[Job, Picture | Refusal]
 ) -> Picture | Refusal | Died | TimedOut:
-    """What the system killed, perhaps for the memory that others took, gets a second try."""
-    return next(decoder.map([job])) if found == Died("SIGKILL") else found
+    """A process that ended from outside, perhaps for the memory that others took, gets a second try."""
+    return next(decoder.map([job])) if found in _FROM_OUTSIDE else found
 
 
 def _outcome(found: Picture | Refusal | Died | TimedOut, image_id: str, mark: str) -> Picture | Refusal:
-    """A crash is final, since another try would crash too, unless the signal came from outside the decoder."""
-    refused = partial(Refusal, image_id, mark)
-    if isinstance(found, TimedOut):
-        remedy = "raise pixels.timeout, export the file again, or drop its row from the labels"
-        return refused(f"took longer than {found.seconds:g} s", remedy, limit=found.seconds)
-    if isinstance(found, Died):
-        if found.how in _FROM_OUTSIDE:
-            return refused(**_FROM_OUTSIDE[found.how])
-        remedy = "export the file again as Explicit VR Little Endian, or drop its row from the labels"
-        return refused(f"its decoder crashed ({found.how})", remedy)
-    return found
+    """A crash is final, since another try would crash too, unless it came from outside the decoder."""
+    if not isinstance(found, Died | TimedOut):
+        return found
+    limit = found.seconds if isinstance(found, TimedOut) else None
+    lasting = found not in (*_FROM_OUTSIDE, Died("SIGBUS"))
+    return Refusal(image_id, mark, *quarantine.of_end(found), lasting=lasting, limit=limit)
 
 
 def _write_header(file: Any, rows: int, look: Look) -> None:

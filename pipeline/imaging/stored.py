@@ -1,8 +1,10 @@
 """The pixels of one frame as the file stores them, decoded."""
 
+import contextlib
 import io
 import struct
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from mmap import mmap
 
 import numpy as np
@@ -17,12 +19,13 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.errors import PipelineError
 from pipeline.imaging import codestream, files, jpeg_lossless, palette
+from pipeline.imaging.quarantine import AGAIN
 
 MOST_PIXELS = 2**28  # a header that asks for more is damaged: the largest detectors have 2**25
-AGAIN = "export the file again, or drop its row from the labels"
 GREY = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+IN_COLOUR = (*COLOUR, PALETTE)
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,16 @@ class Stored:
 
 @dataclass(frozen=True)
 class Source:
-    """A DICOM object that `read` can decode: uncompressed pixels stay where they are, and out of the dataset."""
+    """A DICOM object that `read` can decode.
+
+    Uncompressed pixels stay where they are, and out of the dataset; values may lie some bits `above` their place.
+    """
 
     dataset: pydicom.Dataset
     syntax: UID
     decoder: Decoder
     pixels: memoryview | None
+    above: int = 0
 
     @property
     def frames(self) -> int:
@@ -73,20 +80,59 @@ class Source:
 def load(content: bytes | mmap, name: str) -> Source:
     """A DICOM object, checked before anything is decoded: that would take all memory, or give other pixels than meant.
 
+    That of a mapped file is kept for the next call: its frames come one after the other.
+
     Raises:
         PipelineError: naming what is wrong.
         Exception: of pydicom, where it can't read it.
     """
-    file = io.BytesIO(content) if isinstance(content, bytes) else content
-    dataset = files.read_dicom(file, name, stop_before_pixels=True)  # type: ignore[arg-type] - mmap is a file too
+    return _load_mapped(content, name) if isinstance(content, mmap) else _load(content, name)
+
+
+@lru_cache(maxsize=1)
+def _load_mapped(content: mmap, name: str) -> Source:
+    return _load(content, name)
+
+
+def _load(content: bytes | mmap, name: str) -> Source:
+    dataset, end = _read_header(content, name)
     syntax = files.transfer_syntax(dataset)
     decoder = _decoder(syntax, name)
-    pixels = _locate(content, file.tell(), syntax)
+    pixels = _locate(content, end, syntax)
     if pixels is None:
-        dataset = files.read_dicom(file, name)  # type: ignore[arg-type]
+        dataset = files.read_dicom(io.BytesIO(content[:]), name)
     source = Source(dataset, syntax, decoder, pixels)
     _check(source, name)
-    return source
+    return replace(source, above=_raise_bits(dataset))
+
+
+def _read_header(content: bytes | mmap, name: str) -> tuple[pydicom.Dataset, int]:
+    """All but the pixels, and where they begin."""
+    if isinstance(content, mmap):
+        with contextlib.suppress(
+            ValueError
+        ):  # a mapping can't be read beyond its end, as pydicom tries in a damaged file
+            return files.read_dicom(content, name, stop_before_pixels=True), content.tell()  # type: ignore[arg-type]
+    file = io.BytesIO(content[:])
+    return files.read_dicom(file, name, stop_before_pixels=True), file.tell()
+
+
+def _raise_bits(dataset: pydicom.Dataset) -> int:
+    """By how many bits (0028,0102) High Bit lies above its place; Bits Stored is raised to it.
+
+    PS3.5 section 8.1.1 wants 0. Files older than that hold their values shifted; others only say so.
+    """
+    high, bits = dataset.get("HighBit"), dataset.get("BitsStored")
+    if high is None or bits is None or not bits <= high < dataset.BitsAllocated or dataset.PixelRepresentation:
+        return 0
+    dataset.BitsStored = high + 1
+    return high + 1 - bits
+
+
+def _lower_bits(found: Stored, bits: int, above: int) -> Stored:
+    """Values in their place: shifted down where one of them needs the bits above."""
+    lowest = found.pixels & np.asarray((1 << bits + above) - 1, found.pixels.dtype)
+    return replace(found, pixels=lowest >> above if (lowest >> bits).any() else lowest, bits=bits)
 
 
 def _locate(content: bytes | mmap, at: int, syntax: UID) -> memoryview | None:
@@ -115,31 +161,36 @@ def _check(source: Source, name: str) -> None:
         return
     actual = len(dataset.PixelData if source.pixels is None else source.pixels)
     expected = get_expected_length(dataset)
-    if actual not in (expected, expected + expected % 2):
+    surplus = source.pixels[expected:] if source.pixels is not None else dataset.get("PixelData", b"")[expected:]
+    padded = actual - expected < dataset.Columns and not any(surplus)  # as some writers do
+    if actual < expected or not (actual <= expected + 1 or padded):
         cause = "truncated" if actual < expected else "pixel data does not fit the header"
-        what = f"{cause}: (7FE0,0010) Pixel Data has {actual} bytes, Rows × Columns need {expected}"
+        needed = "Rows × Columns" + (f" × {source.frames} frames" if source.frames > 1 else "")
+        what = f"{cause}: (7FE0,0010) Pixel Data has {actual} bytes, {needed} need {expected}"
         raise PipelineError(name, what, AGAIN)
 
 
 def _contradiction(dataset: pydicom.Dataset, floating: bool) -> str:
-    """What is impossible in the Image Pixel module (PS3.3 C.7.6.3); empty if nothing."""
+    """What is unknown or impossible in the Image Pixel module (PS3.3 C.7.6.3); empty if nothing."""
     photometric, samples = dataset.PhotometricInterpretation, dataset.get("SamplesPerPixel")
     if photometric not in (*GREY, *COLOUR, PALETTE):
-        return "(0028,0004) Photometric Interpretation is none that is supported"
+        return f"unknown photometric interpretation: {str(photometric)[:16]}"
     if samples != (3 if photometric in COLOUR else 1):
-        return f"(0028,0002) Samples per Pixel is {samples}, which does not fit {photometric}"
+        seen = samples if isinstance(samples, int) else "no number"
+        return f"impossible header: (0028,0002) Samples per Pixel is {seen}, which does not fit {photometric}"
     allocated, bits = dataset.get("BitsAllocated"), dataset.get("BitsStored")
     if allocated not in (1, 8, 16, 32, 64):
-        return f"(0028,0100) Bits Allocated is {allocated}"
+        seen = allocated if isinstance(allocated, int) else "no number"
+        return f"impossible header: (0028,0100) Bits Allocated is {seen}"
     if floating:
         return ""
     needed = ["BitsStored", "PixelRepresentation", *(["PlanarConfiguration"] if samples == 3 else [])]
     for keyword in needed:
         if dataset.get(keyword) is None:
             tag = Tag(keyword)
-            return f"({tag.group:04X},{tag.element:04X}) {dictionary_description(tag)} is missing"
-    if not 1 <= bits <= allocated:
-        return f"(0028,0101) Bits Stored is {bits} of (0028,0100) Bits Allocated {allocated}"
+            return f"impossible header: ({tag.group:04X},{tag.element:04X}) {dictionary_description(tag)} is missing"
+    if not isinstance(bits, int) or not 1 <= bits <= allocated:
+        return f"impossible header: (0028,0101) Bits Stored is {bits} of (0028,0100) Bits Allocated {allocated}"
     return ""
 
 
@@ -165,6 +216,8 @@ def read(source: Source, index: int, name: str) -> Stored:
     elif source.pixels is not None:
         found = _view(dataset, source.pixels, index)
     found = found or _ask_pydicom(source, index)
+    if source.above and found.coded:
+        found = _lower_bits(found, dataset.BitsStored - source.above, source.above)
     return found if dataset.PhotometricInterpretation != PALETTE else _with_colours(found, source)
 
 
@@ -175,18 +228,27 @@ def _with_colours(found: Stored, source: Source) -> Stored:
 
 def _extended_offsets(dataset: pydicom.Dataset) -> tuple[bytes, bytes] | None:
     words = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
-    return tuple(dataset[word].value for word in words) if all(word in dataset for word in words) else None
+    return tuple(dataset[word].value for word in words) if all(dataset.get(word) for word in words) else None
 
 
 def _check_code(code: bytes, dataset: pydicom.Dataset, name: str) -> None:
-    """A decoder allocates what the codestream asks for, whatever the header says."""
+    """A decoder allocates what the codestream asks for, whatever the header says, and some abort where they differ."""
     found = codestream.describe(code)
-    if found and (found.rows, found.columns) != (dataset.Rows, dataset.Columns):
-        what = (
-            f"pixel data does not fit the header: its codestream has {found.rows} × {found.columns} pixels, "
-            f"Rows × Columns are {dataset.Rows} × {dataset.Columns}"
-        )
-        raise PipelineError(name, what, AGAIN)
+    if not found:
+        return
+    boxed = not code.startswith(codestream.BARE)  # a JP2 file may have a palette of its own
+    pairs = [
+        ("(0028,0010) Rows", found.rows, dataset.Rows),
+        ("(0028,0011) Columns", found.columns, dataset.Columns),
+        ("(0028,0002) Samples per Pixel", found.components, dataset.SamplesPerPixel if not boxed else found.components),
+    ]
+    for what, there, here in pairs:
+        if there != here:
+            text = f"pixel data does not fit the header: its codestream says {there}, {what} is {here}"
+            raise PipelineError(name, text, AGAIN)
+    if found.precision > dataset.BitsAllocated:
+        text = f"pixel data does not fit the header: {found.precision} bits, Bits Allocated is {dataset.BitsAllocated}"
+        raise PipelineError(name, text, AGAIN)
 
 
 def _decode(code: bytes, source: Source, name: str) -> Stored | None:
@@ -210,9 +272,7 @@ def _view(dataset: pydicom.Dataset, data: memoryview, index: int) -> Stored | No
     count, kind = dataset.Rows * dataset.Columns * channels, np.dtype(f"<u{allocated // 8}")
     shape = (dataset.Rows, dataset.Columns, 3)[: 3 if channels == 3 else 2]
     pixels = np.frombuffer(data, kind, count, index * count * kind.itemsize).reshape(shape)
-    # Of files older than the standard, the value may lie above its place; the bits below are overlays.
-    above = int(dataset.get("HighBit", dataset.BitsStored - 1)) + 1 - dataset.BitsStored
-    return Stored(pixels >> above if above > 0 else pixels, dataset.BitsStored, dataset.PixelRepresentation == 1)
+    return Stored(pixels, dataset.BitsStored, dataset.PixelRepresentation == 1)
 
 
 def _ask_pydicom(source: Source, index: int) -> Stored:
@@ -233,7 +293,9 @@ def _ask_pydicom(source: Source, index: int) -> Stored:
     if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 2:
         return Stored(pixels, 8 * pixels.dtype.itemsize, pixels.dtype.kind != "u")
     codes = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("=")).view(f"u{pixels.dtype.itemsize}")
-    return Stored(codes, 8 * codes.dtype.itemsize if codes.ndim == 2 else bits, pixels.dtype.kind == "i")
+    signed = pixels.dtype.kind == "i"
+    # Values of lossy frames may exceed the bits stored, and are clipped later.
+    return Stored(codes, 8 * codes.dtype.itemsize if codes.ndim == 2 else bits, signed)
 
 
 def _decoder(syntax: UID, name: str) -> Decoder:

@@ -102,6 +102,8 @@ def stretch(tone: Tone, values: np.ndarray, counts: np.ndarray | None = None) ->
     valid = np.isfinite(values)
     low, high = render.limits(values[valid], None if counts is None else counts[valid])
     width = high - low or 1.0  # of a single value, which is black
+    if not np.isfinite(width):
+        raise OverflowError("the range of the values")
     found = Window(low + width / 2, width, "LINEAR_EXACT")
     return replace(tone, voi=found, words=f"percentiles {low:g}…{high:g}")
 
@@ -136,8 +138,19 @@ def _padding(dataset: pydicom.Dataset, signed: bool) -> tuple[float, float] | No
     ends = [dataset.get(f"{kind}PixelPadding{word}") for word in ("Value", "RangeLimit")]
     if ends[0] is None:
         return None
-    limits = [_as_stored(end, signed) for end in ends if end is not None]
+    if not kind:
+        ends = [end if end is None else _as_pixel(end, dataset, signed) for end in ends]
+    limits = [end for end in ends if end is not None]
     return min(limits), max(limits)
+
+
+def _as_pixel(value: float, dataset: pydicom.Dataset, signed: bool) -> float:
+    """The value in the sign of the pixels, which writers confuse, or write in the code of the stored bits."""
+    if not signed:
+        return value + 2**dataset.BitsAllocated if value < 0 else value
+    if 2 ** (dataset.BitsStored - 1) <= value < 2**dataset.BitsStored:
+        return value - 2**dataset.BitsStored
+    return _as_stored(value, signed)
 
 
 def _as_stored(value: float, signed: bool) -> float:

@@ -35,9 +35,10 @@ def run(params: Params) -> None:
     given, strays = _labels(p, files, root, key)
     index, refused = roster.admit(files, given, p.classes, key, p.frames)
     quarantine = refused + strays + strange
-    artifacts.save_quarantine("index", quarantine)
+    artifacts.save_quarantine("index", quarantine, alone=True)
     _check(index, quarantine, root)
     _check_loss(index, roster.lost(refused, given) + strays, p.max_quarantined)
+    artifacts.save_quarantine("index", quarantine)
     artifacts.save_index(index)
     _log(index, quarantine, side)
 
@@ -47,7 +48,8 @@ def _labels(p: Data, files: pd.DataFrame, root: Path, key: bytes) -> tuple[pd.Da
     if p.labels == "folders":
         return labels.from_folders(files["path"]), []
     names = labels.Columns(p.label, p.path, p.id, p.patient, p.split)
-    return labels.match(labels.read_csv(Path(os.path.expanduser(p.labels)), names), files, root, key)
+    path = Path(os.path.expanduser(p.labels))
+    return labels.match(labels.read_csv(path, names), files, root, key, path.name)
 
 
 def _log(index: pd.DataFrame, quarantine: list[dict[str, str]], side: Counter[str]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline import artifacts, storage
 from pipeline.errors import PipelineError
-from pipeline.imaging import picture, preview, scan, sheet
+from pipeline.imaging import picture, preview, quarantine, scan, sheet
 from pipeline.imaging.picture import Look
 from pipeline.imaging.preview import Task
 from pipeline.imaging.sheet import Cell
@@ -94,13 +94,8 @@ def _cells(tasks: Sequence[Task], look: Look, timeout: float) -> Iterator[Cell]:
     """The cell of each task, made in a process that a damaged file may crash or keep."""
     with Isolated(partial(preview.cell, look=look), timeout, share_of_memory(1), picture.WARM) as isolated:
         for task, outcome in zip(tasks, isolated.map(tasks), strict=True):
-            if isinstance(outcome, TimedOut):
-                yield preview.failed(task, f"took longer than {outcome.seconds:g} s")
-            elif isinstance(outcome, Died):
-                killed = outcome.how == "SIGKILL"  # by the system, for its memory
-                yield (
-                    preview.no_memory(task) if killed else preview.failed(task, f"its decoder crashed ({outcome.how})")
-                )
+            if isinstance(outcome, Died | TimedOut):
+                yield preview.failed(task, *quarantine.of_end(outcome))
             else:
                 yield outcome
 

@@ -35,7 +35,11 @@ def full(content: bytes, frame: int, look) -> np.ndarray:
             return np.max([_colour(dataset, number) for number in frames], axis=0)
         values, valid = zip(*[_values(dataset, number) for number in frames], strict=True)
         valid = np.array(valid)
-        greatest = np.where(valid, values, -np.inf).max(axis=0)
+        inverted = (
+            "INVERSE" in str(dataset.get("PresentationLUTShape")) or dataset.PhotometricInterpretation == "MONOCHROME1"
+        )
+        worst, brightest = (np.inf, np.min) if inverted else (-np.inf, np.max)
+        greatest = brightest(np.where(valid, values, worst), axis=0)
         return _grey(greatest, valid.any(axis=0), _of_frame(dataset, frames[0]), look)
 
 
@@ -174,7 +178,8 @@ def _grey(values: np.ndarray, valid: np.ndarray, header: Dataset, look) -> np.nd
         low, high = np.percentile(values[valid], (0.5, 99.5))
         if low == high:
             low, high = values[valid].min(), values[valid].max()
-        shown = np.clip((values - low) / max(high - low, 1e-300), 0, 1)
+        with np.errstate(over="ignore"):
+            shown = np.clip((values - low) / max(high - low, 1e-300), 0, 1)
     # Not apply_presentation_lut, which turns round the brightest value of the picture and not white. MONOCHROME1 has
     # the shape INVERSE (PS3.3 C.8.11.3.1.2), so that both together invert once.
     if header.PhotometricInterpretation == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE":

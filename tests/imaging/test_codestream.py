@@ -95,5 +95,5 @@ def test_a_codestream_that_claims_more_pixels_than_the_header_is_refused_before_
         marker = code.index(b"\xff\xf7" if syntax == JPEGLSLossless else b"\xff\xc3")
         struct.pack_into(">2H", code, marker + 5, 65_535, 65_535)
     source = stored.load(to_bytes(encapsulated(dataset(SMOOTH, BitsStored=12), bytes(code), syntax)), "x.dcm")
-    with pytest.raises(PipelineError, match=r"its codestream has \d{5,6} × \d{5,6} pixels, .* are 48 × 40"):
+    with pytest.raises(PipelineError, match=r"its codestream says \d{5,6}, \(0028,0010\) Rows is 48"):
         stored.read(source, 0, "x.dcm")

@@ -8,7 +8,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
+from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from pipeline.errors import PipelineError
 from pipeline.imaging import picture
@@ -300,3 +300,78 @@ def test_a_truncated_picture_is_never_shown(kind):
     content = saved(Image.fromarray(noise), kind)
     with pytest.raises((OSError, SyntaxError, ValueError)):
         full(content[: len(content) * 2 // 3])
+
+
+def pages(*arrays, **options) -> bytes:
+    images = [Image.fromarray(array) for array in arrays]
+    return saved(images[0], "TIFF", save_all=True, append_images=images[1:], **options)
+
+
+@pytest.mark.parametrize("frame", [2, 0])
+def test_pages_of_different_kinds_are_refused(frame):
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    for other in (np.stack([grey] * 3, axis=-1), grey[:2]):
+        with pytest.raises(PipelineError, match="page 2 differs from the first in size or colour"):
+            full(pages(grey, other), frame)
+
+
+def test_deep_tiff_whose_0_is_white_is_inverted():
+    image = Image.fromarray(RAMP * 1000)
+    plain, inverted = (full(saved(image, "TIFF", tiffinfo={262: kind})) for kind in (1, 0))
+    close(inverted, 1 - plain)
+
+
+@pytest.mark.parametrize("syntax", [None, RLELossless])
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_values_above_their_place_are_lowered_and_a_wrong_high_bit_is_ignored(syntax, big_endian):
+    if syntax and big_endian:
+        return
+    for pixels in (SMOOTH << 4, SMOOTH):
+        made = dataset(pixels, WindowCenter=2048, WindowWidth=4096)
+        if syntax:
+            made.compress(syntax, generate_instance_uid=False)
+        if big_endian:
+            made.PixelData = pixels.astype(">u2").tobytes()
+            made.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+        made.BitsStored, made.HighBit = 12, 15
+        close(full(made), SMOOTH / 4095)
+
+
+@pytest.mark.parametrize("bytes_more", [2, 30])
+def test_a_few_zeros_behind_the_pixels_are_no_harm(bytes_more):
+    made = dataset(SMOOTH, WindowCenter=2048, WindowWidth=4096)
+    made.PixelData += b"\0" * bytes_more
+    close(full(made), SMOOTH / 4095)
+    made.PixelData = made.PixelData[:-2] + b"\1\1"
+    with pytest.raises(PipelineError, match="does not fit the header"):
+        full(made)
+
+
+def test_grey_that_holds_colour_is_refused_before_it_is_decoded():
+    code = saved(Image.fromarray(np.zeros((48, 40, 3), np.uint8)), "JPEG")
+    made = encapsulated(dataset((SMOOTH >> 4).astype(np.uint8)), code, JPEGBaseline8Bit)
+    with pytest.raises(PipelineError, match=r"codestream says 3, \(0028,0002\) Samples per Pixel is 1"):
+        full(made)
+
+
+def test_the_brightest_of_several_frames_is_the_lowest_value_of_monochrome1():
+    stack = np.array([[[0, 1, 2]], [[9, 0, 1]]], np.uint8)
+    tags = {"WindowCenter": 5.5, "WindowWidth": 11, "PhotometricInterpretation": "MONOCHROME1"}
+    close(full(dataset(stack[0], NumberOfFrames=2, PixelData=stack.tobytes(), **tags), 0), [[1, 1, 0.9]])
+
+
+def test_the_side_of_the_chest_wall_is_told_by_the_whole_picture():
+    y, x = np.mgrid[:400, :300]
+    breast = (y - 200) ** 2 / 150**2 + x**2 / 200**2 < 1
+    core = (y - 200) ** 2 + (x - 150) ** 2 < 40**2
+    left = (breast * 1000 + core * 2500).astype(np.uint16)
+    tags = {"WindowCenter": 2048, "WindowWidth": 4096}
+    assert not show(dataset(left, **tags), crop="foreground", face="right").mirrored
+    assert show(dataset(left[:, ::-1].copy(), **tags), crop="foreground", face="right").mirrored
+
+
+def test_a_crop_that_shows_nothing_is_named():
+    thin = np.zeros((4, 400), np.uint16)
+    thin[:, :5] = 4000
+    with pytest.raises(PipelineError, match=r"its crop leaves every pixel .*\n.*render\.fit: pad"):
+        show(dataset(thin, WindowCenter=2048, WindowWidth=4096), fit="crop")

@@ -407,7 +407,7 @@ def test_one_of_several_windows_is_chosen_and_the_last_where_there_are_fewer(voi
         ({"SamplesPerPixel": 3}, "Samples per Pixel|truncated"),
         ({"SamplesPerPixel": 2}, "Samples per Pixel|truncated"),
         ({"PhotometricInterpretation": "RGB"}, "Samples per Pixel|Photometric Interpretation"),
-        ({"PhotometricInterpretation": "HSV"}, "Photometric Interpretation"),
+        ({"PhotometricInterpretation": "HSV"}, "unknown photometric interpretation: HSV"),
         ({"VOILUTFunction": "CUBIC", "WindowCenter": 30, "WindowWidth": 60}, "VOI LUT Function is unknown"),
         (
             {"VOILUTSequence": item(LUTDescriptor=[3, 0, 0], LUTData=b"\1\0\2\0\3\0")},

@@ -190,5 +190,17 @@ def test_the_foreground_lies_within_the_picture(pixels, flat):
 def test_the_side_of_the_breast_is_found():
     pixels = breast()
     left, right = picture(pixels), picture(pixels[:, ::-1])
-    assert not render.brighter_on_the_right(left, left.box)
-    assert render.brighter_on_the_right(right, right.box)
+    assert not render.brighter_on_the_right(left)
+    assert render.brighter_on_the_right(right)
+
+
+@pytest.mark.parametrize("side", [40, 400])
+def test_a_picture_full_of_tissue_is_not_cropped(side):
+    texture = np.random.default_rng(0).normal(0.5, 0.1, (side, side))
+    assert render.foreground(picture(texture)) == (0, 0, side, side)
+
+
+def test_dark_objects_on_a_white_field_are_not_cropped():
+    field = np.full((300, 300), 0.9)
+    field[100:200, 50:250] = 0.3
+    assert render.foreground(picture(field)) == (0, 0, 300, 300)

@@ -285,7 +285,7 @@ def test_no_text_of_a_decoder_is_kept(monkeypatch, in_process):
 
     monkeypatch.setattr(picture, "show", stumble)
     run()
-    assert quarantine() == {"1.dcm": "cannot be decoded: KeyError"}
+    assert quarantine() == {"1.dcm": "cannot be decoded: damaged or truncated (KeyError)"}
     written = b"".join(path.read_bytes() for path in artifacts.ROOT.rglob("*") if path.is_file())
     assert b"Patient^Name" not in written
 
@@ -362,7 +362,7 @@ def test_too_many_images_set_aside_stop_the_run_after_all_is_saved(decoded):
     for number in (1, 2):
         Path(f"images/{number}.dcm").write_bytes(to_bytes(dataset(np.full((4, 4), 7, np.uint8))))
     message = (
-        r"^data\.max_quarantined: 2 of 8 images \(25\.0%\) are set aside: 2 blank\n"
+        r"^data\.max_quarantined: 2 of 8 files \(25\.0%\) are set aside: 2 blank\n"
         r".*see artifacts/quarantine\.csv and mend the files, or raise data\.max_quarantined \(now 0\.2\)$"
     )
     with pytest.raises(PipelineError, match=message):

@@ -140,7 +140,7 @@ def test_no_text_of_a_decoder_is_shown(monkeypatch):
     monkeypatch.setattr(picture, "show", fail)
     (task,) = preview.frames(preview.Task(put("images/0.dcm"), "0.dcm"), "first")
     cell = preview.cell(task, Look(**vars(given().render), channels=1))
-    assert cell.fault == "cannot be decoded: KeyError"
+    assert cell.fault == "cannot be decoded: damaged or truncated (KeyError)"
     assert "Patient" not in cell.remedy
 
 
