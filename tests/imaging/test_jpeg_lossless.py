@@ -1,6 +1,10 @@
 """The decoder against an encoder of its own making: every predictor and every length of difference."""
 
+import contextlib
+import os
 import struct
+import subprocess
+import sys
 
 import imagecodecs
 import numpy as np
@@ -9,6 +13,7 @@ from dicoms import dataset, encapsulated, to_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from imports import ROOT
 from pydicom.uid import JPEGLosslessSV1
 
 from pipeline.errors import PipelineError
@@ -90,19 +95,50 @@ def test_a_scan_that_ends_early_is_never_shown(cut, end):
         jpeg_lossless.decode(code[:-cut] + b"\xff" + end.replace(b"\0", b"\1"))
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.data())
-def test_random_damage_never_reads_or_writes_out_of_bounds(data):
-    code = bytearray(encode(np.arange(400, dtype=np.uint16).reshape(20, 20) * 7, 1, 12))
-    for _ in range(data.draw(st.integers(1, 5))):
-        code[data.draw(st.integers(2, len(code) - 1))] = data.draw(st.integers(0, 255))
-    found = codestream.describe(bytes(code))
-    if found and (found.rows, found.columns) == (20, 20):
-        try:
-            shown = jpeg_lossless.decode(bytes(code))
-        except (jpeg_lossless.DamagedError, struct.error, IndexError, KeyError, ValueError):
-            return
-        assert shown is None or shown.shape == (20, 20)
+def damaged(count):
+    """Codestreams of 20 × 20 pixels with up to five bytes changed."""
+    whole, random = encode(np.arange(400, dtype=np.uint16).reshape(20, 20) * 7, 1, 12), np.random.default_rng(0)
+    for _ in range(count):
+        code = bytearray(whole)
+        for at in random.integers(2, len(code), random.integers(1, 6)):
+            code[at] = random.integers(256)
+        yield bytes(code)
+
+
+def decode_damaged(count):
+    """Decode these as `stored` would; the errors are those that it expects."""
+    for code in damaged(count):
+        found = codestream.describe(code)
+        if found and (found.rows, found.columns) == (20, 20):
+            with contextlib.suppress(jpeg_lossless.DamagedError, struct.error, IndexError, KeyError, ValueError):
+                shown = jpeg_lossless.decode(code)
+                assert shown is None or shown.shape == (20, 20)
+
+
+def test_a_damaged_codestream_gives_a_picture_or_an_expected_error():
+    decode_damaged(2000)
+
+
+@pytest.mark.slow
+def test_a_damaged_codestream_never_reads_or_writes_out_of_bounds(tmp_path):
+    """Compiled anew with checks, under which a step out of bounds is an IndexError that ends the process."""
+    code = (
+        "import importlib.util, sys; from pipeline.imaging import jpeg_lossless as j;"
+        f"spec = importlib.util.spec_from_file_location('t', {__file__!r});"
+        "t = importlib.util.module_from_spec(spec); spec.loader.exec_module(t);"
+        "plain = j._decode\n"
+        "def checked(*args):\n"
+        "    try: return plain(*args)\n"
+        "    except IndexError: sys.exit('out of bounds')\n"
+        "j._decode = checked; t.decode_damaged(20000)"
+    )
+    environment = {
+        **os.environ,
+        "NUMBA_BOUNDSCHECK": "1",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+    }
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 @pytest.mark.parametrize("counts", [[17] + [0] * 15, [0, 5, 4, 8] + [0] * 12])
