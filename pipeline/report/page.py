@@ -157,7 +157,7 @@ def _measured(results: Results, names: Mapping[str, str]) -> str:
 
 
 def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
-    """What undermines the verdict (tone `bad`), what deserves a look, and the collapse of other arms."""
+    """What undermines the verdict (tone `bad`), what deserves a look, and the signs of collapse by arm."""
     selected = results.metrics["selected"]
     signs = {arm: [words.collapse(clause, names) for clause in clauses] for arm, clauses in results.collapse.items()}
     collapsed = [{"tone": "bad", "text": f"{selected} has collapsed: {sign}"} for sign in signs.get(selected, [])]
@@ -166,7 +166,9 @@ def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
         for name, check in results.audit["checks"].items()
         if check["verdict"] != "ok"
     ]
-    noted = [f"split: {warning}" for warning in results.split_summary["warnings"]]
+    untested = list(dict.fromkeys(row["class"] for row in tables.records(results.per_class) if not row["n"]))
+    noted = [f"no test image of class {', '.join(untested)}: nothing is known of it"] if untested else []
+    noted += [f"split: {warning}" for warning in results.split_summary["warnings"]]
     noted += [f"{selected}, {warning}" for warning in tables.fit_warnings(results.fits[selected])]
     if len(results.quarantine):
         left_out = words.count(len(results.quarantine), "file or label row", "files or label rows")
@@ -175,8 +177,8 @@ def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     if flags:
         noted.append(f"headers: {', '.join(flags)}; what that means stands under Data")
     looks = [{"tone": "look", "text": text} for text in noted]
-    others = {arm: lines for arm, lines in signs.items() if lines and arm != selected}
-    return {"warnings": collapsed + audit + looks, "others_collapsed": others}
+    shown = [{"arm": arm, "lines": lines, "selected": arm == selected} for arm, lines in signs.items() if lines]
+    return {"warnings": collapsed + audit + looks, "collapsed": shown}
 
 
 def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, Any]:

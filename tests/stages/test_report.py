@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -188,7 +189,8 @@ def test_collapse_of_the_selected_arm_stands_in_red_on_the_first_screen():
     sign = {"clause": "never_predicted", "value": 0, "threshold": 1, "operating_point": "argmax", "class": "A"}
     head, _, rest = page(**SMALL, collapse={"smote-logistic": [sign], "none-mlp": [sign]}).partition("</header>")
     assert RED.findall(head) == ["smote-logistic has collapsed: A is never predicted"]
-    assert "<strong>none-mlp</strong>: A is never predicted" in rest
+    assert '<li class="bad"><strong>smote-logistic</strong>: A is never predicted' in rest
+    assert '<li class="quiet"><strong>none-mlp</strong>: A is never predicted' in rest
 
 
 def test_a_sound_run_has_no_red_on_the_first_screen(usual):
@@ -292,3 +294,17 @@ def test_a_missing_evaluation_names_the_stage_to_run():
         path.unlink()
         with pytest.raises(PipelineError, match=rf"{path.name}: is missing\n  Remedy: run `dvc repro evaluate`"):
             report.run(PARAMS)
+
+
+def test_a_class_without_a_test_image_is_named_on_the_first_screen():
+    synthetic.write(**SMALL)
+    path = artifacts.EVALUATION / "per_class.csv"
+    table = pd.read_csv(path)
+    untested = table["class"] == "A"
+    table.loc[untested, ["n", "patients", "predicted"]] = 0
+    table.loc[untested, ["recall", "recall_low", "recall_high", "precision", "f1", "f1_low", "f1_high"]] = np.nan
+    table.to_csv(path, index=False)
+    report.run(PARAMS)
+    head = artifacts.REPORT.read_text().partition("</header>")[0]
+    assert '<li class="look">no test image of class A: nothing is known of it</li>' in head
+    assert "The rarest class A" not in head
