@@ -160,10 +160,11 @@ def test_where_the_child_has_no_timer_it_is_ended_from_here(monkeypatch):
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from pipeline.isolation import Isolated
 from isolated import work
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background inherits deaf ears
     with Isolated(work, 2.0, 2**31) as isolated:
         for result in isolated.map(["pid", "noise", *sys.argv[1:]]):
             print(result, flush=True)
