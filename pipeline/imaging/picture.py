@@ -82,7 +82,7 @@ def show(content: bytes | mmap, name: str, frame: int, look: Look) -> Shown:
     Args:
         content: of a DICOM, PNG, JPEG or TIFF file.
         name: of the file, for errors.
-        frame: of a file with several, from 1; 0 takes the greatest value over all frames.
+        frame: of a file with several, from 1; 0 takes the brightest value over all frames.
         look: how.
 
     Raises:

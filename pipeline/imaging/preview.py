@@ -88,5 +88,5 @@ def _lines(shown: Shown, header: Mapping[str, Any], frame: int) -> list[str]:
     if shown.mirrored:
         lines.append("mirrored")
     if count > 1:
-        lines.append(f"frame {frame} of {count}" if frame else f"greatest value of {count} frames")
+        lines.append(f"frame {frame} of {count}" if frame else f"brightest value of {count} frames")
     return lines

@@ -215,7 +215,7 @@ FRAMES = grey(3, (10, 4, 4))
     [
         ("first", ["frame 1 of 10"]),
         ("middle", ["frame 5 of 10"]),
-        ("max", ["greatest value of 10 frames"]),
+        ("max", ["brightest value of 10 frames"]),
         ("all", [f"frame {number} of 10" for number in range(1, 11)]),
     ],
 )
@@ -237,7 +237,7 @@ def test_the_frames_shown_are_those_of_the_index_and_each_is_found_by_its_id(cel
         assert [task.frame for task in tasks] == sorted(rows["frame"][rows["path"] == name])
     last = rows[rows["path"] == "0.dcm"].iloc[-1]
     run(last["image_id"], data={"frames": policy})
-    words = f"frame {last['frame']} of 10" if last["frame"] else "greatest value of 10 frames"
+    words = f"frame {last['frame']} of 10" if last["frame"] else "brightest value of 10 frames"
     assert [cell.lines[-1] for cell in cells] == [words]
 
 
