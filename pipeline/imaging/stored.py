@@ -109,9 +109,8 @@ def _load(content: bytes | mmap, name: str) -> Source:
 def _read_header(content: bytes | mmap, name: str) -> tuple[pydicom.Dataset, int]:
     """All but the pixels, and where they begin."""
     if isinstance(content, mmap):
-        with contextlib.suppress(
-            ValueError
-        ):  # a mapping can't be read beyond its end, as pydicom tries in a damaged file
+        # pydicom reads beyond the end of a damaged file, which a mapping refuses.
+        with contextlib.suppress(ValueError):
             return files.read_dicom(content, name, stop_before_pixels=True), content.tell()  # type: ignore[arg-type]
     file = io.BytesIO(content[:])
     return files.read_dicom(file, name, stop_before_pixels=True), file.tell()
@@ -277,7 +276,7 @@ def _view(dataset: pydicom.Dataset, data: memoryview, index: int) -> Stored | No
 
 def _ask_pydicom(source: Source, index: int) -> Stored:
     dataset = source.dataset
-    if source.pixels is not None:
+    if source.pixels is not None and "PixelData" not in dataset:
         dataset.PixelData = bytes(source.pixels)
     if not getattr(dataset, "file_meta", None):
         dataset.file_meta = FileMetaDataset()
