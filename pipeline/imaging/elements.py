@@ -108,13 +108,7 @@ def _syntax(data: bytes) -> tuple[str, int]:
         if element <= before:
             raise _Unusual
         before = element
-        if vr in _SHORT:
-            at += 8
-        elif vr in _LONG:
-            length = _length(data, at + 8)[0]
-            at += 12
-        else:
-            raise _Unusual
+        at, length = _value_of(data, at, vr, length)
         if element == 0x0010 and vr == b"UI":
             uid = data[at : at + length]
         at += length
@@ -122,6 +116,15 @@ def _syntax(data: bytes) -> tuple[str, int]:
     if name not in _usual_syntaxes():
         raise _Unusual
     return name, at
+
+
+def _value_of(data: bytes, at: int, vr: bytes, length: int) -> tuple[int, int]:
+    """Where the value of an explicit element begins, and its length; `length` is what a short VR has for it."""
+    if vr in _SHORT:
+        return at + 8, length
+    if vr in _LONG:
+        return at + 12, _length(data, at + 8)[0]
+    raise _Unusual
 
 
 @lru_cache(maxsize=1)
@@ -139,13 +142,7 @@ def _elements_explicit(data: bytes, at: int) -> dict[int, bytes]:
         if tag <= before:
             raise _Unusual
         before = tag
-        if vr in _SHORT:
-            at += 8
-        elif vr in _LONG:
-            length = _length(data, at + 8)[0]
-            at += 12
-        else:
-            raise _Unusual
+        at, length = _value_of(data, at, vr, length)
         if tag >= _PIXELS[0]:
             return _at_pixels(tag, found)
         if length == _UNDEFINED:

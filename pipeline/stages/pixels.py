@@ -9,23 +9,7 @@ import pandas as pd
 
 from pipeline import artifacts, engine, isolation, provenance
 from pipeline.errors import PipelineError
-from pipeline.imaging import (
-    codestream,
-    files,
-    fingerprint,
-    fullsize,
-    jpeg_lossless,
-    kernels,
-    palette,
-    picture,
-    pixelstore,
-    plan,
-    quarantine,
-    render,
-    shards,
-    stored,
-    tone,
-)
+from pipeline.imaging import picture, pixelstore, plan, shards, stored
 from pipeline.imaging.picture import Look
 from pipeline.imaging.plan import Refusal
 from pipeline.imaging.quarantine import NO_MEMORY, count_reasons
@@ -37,22 +21,12 @@ PACKAGES = (
     *("imagecodecs", "numba", "numpy", "pillow", "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg"),
     *("python-gdcm", "scipy"),
 )
-MODULES = (
-    codestream,
-    files,
-    fingerprint,
-    fullsize,
-    jpeg_lossless,
-    kernels,
-    palette,
-    picture,
-    quarantine,
-    render,
-    shards,
-    stored,
-    tone,
+# Modules of the imaging room that shape a picture.
+SHAPING = (
+    *("codestream", "files", "fingerprint", "fullsize", "jpeg_lossless", "kernels", "palette", "picture"),
+    *("quarantine", "render", "shards", "stored", "tone"),
 )
-SOURCES = [Path(str(module.__file__)) for module in MODULES]
+SOURCES = [Path(picture.__file__).with_name(f"{name}.py") for name in SHAPING]
 
 
 def run(params: Params) -> None:
