@@ -1,4 +1,5 @@
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -200,3 +201,29 @@ def test_pydicom_is_silent_and_speaks_again_afterwards(caplog):
         logger.warning("hidden")
     logger.warning("shown")
     assert [record.message for record in caplog.records] == ["shown"]
+
+
+def test_a_pipe_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "a.dcm")
+    row = read(tmp_path, "a.dcm")
+    assert (row["reason"], row["remedy"]) == ("no regular file", "move it out of the image folder")
+
+
+def test_a_dangling_link_is_told_from_a_file_that_may_not_be_read(tmp_path):
+    (tmp_path / "a.dcm").symlink_to("nowhere")
+    row = read(tmp_path, "a.dcm")
+    assert row["reason"] == "cannot be read: No such file or directory"
+    assert row["remedy"] == "put it back or mend the link, or drop its row from the labels"
+
+
+@pytest.mark.parametrize(("start", "kind"), [(b"BM", "BMP"), (b"GIF89a", "GIF"), (b"RIFF", "WebP")])
+def test_pictures_of_kinds_that_are_not_read_are_called_by_their_name(tmp_path, start, kind):
+    (tmp_path / "a.dcm").write_bytes(start + bytes(200))
+    row = read(tmp_path, "a.dcm")
+    assert row["reason"] == f"a {kind} file"
+    assert row["remedy"].startswith("convert it to PNG")
+
+
+def test_more_frames_than_the_file_has_bytes_for_are_refused(tmp_path):
+    write(tmp_path / "a.dcm", np.zeros((8, 8), np.uint8), NumberOfFrames=1000)
+    assert read(tmp_path, "a.dcm")["reason"].startswith("absurd size: (0028,0008) Number of Frames 1000 in ")

@@ -566,3 +566,30 @@ def test_real_images_all_become_pictures(name, images, channels):
     assert (len(pictures), pictures.channels, quarantine()) == (images, channels, {})
     sample = pictures.take(np.arange(0, images, 50))
     assert sample.std(axis=(1, 2)).min() > 0
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"made_by": 1}'])
+def test_a_damaged_companion_of_a_killed_run_is_no_companion(decoded, killed_after, content):
+    make(6)
+    killed_after(2)
+    (artifacts.PIXELS / "00001.json").write_text(content)
+    decoded.clear()
+    check(run(), {number: number for number in range(6)})
+    assert decoded == ["2.dcm", "3.dcm", "4.dcm", "5.dcm"]
+
+
+def test_a_missing_image_folder_is_one_error_and_not_one_row_for_each_image():
+    make(3)
+    index.run(given())
+    Path("images").rename("elsewhere")
+    with pytest.raises(PipelineError, match=r"images: is no folder\n.*mend data\.images"):
+        pixels.run(given())
+
+
+def test_one_unknown_photometric_interpretation_does_not_make_the_store_colour():
+    make(8)
+    Path("images/7.dcm").write_bytes(
+        to_bytes(dataset(grey(7), SOPInstanceUID="1.2.7", PhotometricInterpretation="FOO"))
+    )
+    assert run().channels == 1
+    assert quarantine() == {"7.dcm": "unknown photometric interpretation: FOO"}
