@@ -93,7 +93,10 @@ PIXEL_ROWS = {
     "crop": "str",
     "mirrored": "bool",
 }
-FEATURE_ROWS = {"image_id": "str", "fingerprint": "str"}
+FEATURE_ROWS = {"image_id": "str", "fingerprint": "str", "view": "int16"}
+LABEL = "label_"  # before the name of each label's column, with data.task: multilabel
+ABSENT, PRESENT, MISSING = 0, 1, -1  # what such a column holds
+NO_FINDING = "No Finding"  # `label` of an image for which every label is absent
 _ROWS_ASIDE = PIXELS / "rows.next"
 
 
@@ -101,8 +104,8 @@ _ROWS_ASIDE = PIXELS / "rows.next"
 
 
 def save_index(index: pd.DataFrame) -> None:
-    """Write index.parquet; the same rows give the same bytes."""
-    storage.save_parquet(INDEX, index, INDEX_COLUMNS)
+    """Write index.parquet with its label columns, if any; the same rows give the same bytes."""
+    storage.save_parquet(INDEX, index, INDEX_COLUMNS | dict.fromkeys(label_columns(index), "int8"))
 
 
 def load_index() -> pd.DataFrame:
@@ -110,9 +113,20 @@ def load_index() -> pd.DataFrame:
     return storage.load_parquet(INDEX, INDEX_COLUMNS, "index")
 
 
+def label_columns(table: pd.DataFrame) -> list[str]:
+    """The columns that hold PRESENT, ABSENT or MISSING of one label each; none unless data.task is multilabel."""
+    return [name for name in table.columns if name.startswith(LABEL)]
+
+
 def classes(index: pd.DataFrame, given: Sequence[str] | None) -> list[str]:
-    """Class names in order: as given in data.classes, else the labels sorted (numbers by value)."""
-    return list(given) if given else sorted(index["label"].unique(), key=_by_value)
+    """Class names in order: as given in data.classes, else the labels sorted (numbers by value).
+
+    The names of the labels for a multilabel index, in the order of its columns.
+    """
+    if given:
+        return list(given)
+    columns = label_columns(index)
+    return [name.removeprefix(LABEL) for name in columns] or sorted(index["label"].unique(), key=_by_value)
 
 
 def save_scan(scan: pd.DataFrame) -> None:
@@ -328,7 +342,7 @@ class Features:
 
     Attributes:
         values: by name (`shared` or `fold-K`): (N, D) float32, memory-mapped.
-        rows: image_id, fingerprint; the row order of every file.
+        rows: image_id, fingerprint, view (0: the picture itself; from 1 on: augmented); the row order of every file.
         manifest: what made them.
     """
 
@@ -372,17 +386,36 @@ def load_features() -> Features:
 
 
 def join_rows(rows: pd.DataFrame, index: pd.DataFrame, split: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Rows of the pictures or features, in their order, with label, label_number and role ("" outside the split)."""
-    joined = rows[["image_id"]].merge(index[["image_id", "label", "group"]], on="image_id", how="left")
-    joined = joined.merge(split[["image_id", "role"]], on="image_id", how="left").fillna({"role": "", "label": ""})
+    """Rows of the pictures or features, in their order, with label, label columns, label_number, group and role.
+
+    The role is "" outside the split, and of an augmented view (`view` above 0) whose image is not a training row.
+    """
+    columns = ["image_id", "label", "group", *label_columns(index)]
+    joined = rows[["image_id"]].merge(index[columns], on="image_id", how="left")
+    joined = joined.merge(split[["image_id", "role"]], on="image_id", how="left")
+    joined = joined.fillna({"role": "", "label": "", "group": "", **dict.fromkeys(label_columns(index), MISSING)})
+    if "view" in rows:
+        joined.loc[(rows["view"].to_numpy() > 0) & (joined["role"] != "train").to_numpy(), "role"] = ""
     joined["label_number"] = pd.Categorical(joined["label"], categories=list(classes)).codes.astype(int)
     return joined
 
 
+def targets(joined: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+    """What is learned, of the rows of `join_rows`.
+
+    Class numbers (n,) int, -1 for a class that is not in `classes`; for a multilabel index PRESENT, ABSENT or MISSING,
+    (n, L) int8.
+    """
+    if label_columns(joined):
+        return joined[[LABEL + name for name in classes]].to_numpy(np.int8)
+    return joined["label_number"].to_numpy()
+
+
 def split_checksum(splits: pd.DataFrame, index: pd.DataFrame) -> str:
     """Checksum of who is in which role with which label."""
-    labelled = splits.merge(index[["image_id", "label"]], on="image_id").sort_values(["fold", "image_id"])
-    return provenance.checksum_of(labelled[["image_id", "role", "label"]])
+    columns = ["label", *label_columns(index)]
+    labelled = splits.merge(index[["image_id", *columns]], on="image_id").sort_values(["fold", "image_id"])
+    return provenance.checksum_of(labelled[["image_id", "role", *columns]])
 
 
 # Fits

@@ -12,6 +12,16 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.choices import (
+    LOSSES,
+    MULTILABEL_LOSSES,
+    POLICIES,
+    SAMPLERS,
+    SOFTMAX_LOSSES,
+    Choice,
+    balances,
+    choice,
+)
 from pipeline.errors import PipelineError
 
 FILE = Path("params.yaml")
@@ -52,12 +62,12 @@ class Data(_Section):
 
     images: Name
     labels: Name
-    label: Name
+    label: Name | Annotated[list[Name], Field(min_length=2)]
     path: Name | None
     id: Name | None
     patient: Name | None
     split: Name | None
-    task: Literal["multiclass"]
+    task: Literal["multiclass", "binary", "multilabel"]
     classes: Annotated[list[ClassName], Field(min_length=2)] | None
     frames: Literal["first", "middle", "max", "all"]
     max_quarantined: Share
@@ -129,20 +139,31 @@ class Augment(_Section):
     shift: Share
     scale: Annotated[float, Field(ge=0, lt=1)]
     contrast: Annotated[float, Field(ge=0, lt=1)]
+    gamma: Annotated[float, Field(ge=0, lt=1)]
+    noise: Share
+    minority: Annotated[float, Field(ge=1)]
+    mixup: NotNegative
 
 
 @dataclasses.dataclass(frozen=True)
 class Finetune(_Section):
     """Training of the backbone."""
 
-    policy: Literal["frozen", "last_block", "full"]
+    policy: Annotated[Choice, PlainValidator(choice(POLICIES))]
     epochs: Count
+    patience: Count | None
     batch_size: Annotated[int, Field(ge=2)]
+    accumulate: Count
     lr: Positive
     weight_decay: NotNegative
-    sampler: Literal["weighted", "none"]
-    loss: Literal["cross_entropy", "weighted"]
+    clip: Positive | None
+    average: Annotated[float, Field(ge=0, lt=1)]
+    sampler: Annotated[Choice, PlainValidator(choice(SAMPLERS))]
+    loss: Annotated[Choice, PlainValidator(choice(LOSSES))]
+    allow_double_balance: bool
     augment: Augment
+    on_collapse: Literal["warn", "stop", "reduce_lr"]
+    compile: bool
     seed: Seed
 
 
@@ -151,6 +172,9 @@ class Embed(_Section):
     """Computing features."""
 
     batch_size: Count
+    views: Count
+    check: Annotated[int, Field(ge=0)]
+    compile: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,8 +319,13 @@ def _contradictions(params: Params) -> list[str]:
         faults.append("demo.images: at most 4 × demo.patients (two views of two sides)")
     if params.split.folds == 1 and params.split.val + params.split.test >= 1:
         faults.append("split.val, split.test: together they must leave patients for training (sum < 1)")
-    if params.finetune.loss == "weighted" and params.finetune.sampler == "weighted":
-        faults.append("finetune.loss: sampler weighted balances already; set sampler: none or loss: cross_entropy")
+    faults += _label_faults(params.data, params.finetune.loss.name)
+    both = params.finetune.sampler.name != "none" and balances(params.finetune.loss)
+    if both and not params.finetune.allow_double_balance:
+        faults.append(
+            f"finetune.loss: sampler {params.finetune.sampler.name} balances already, so does loss "
+            f"{params.finetune.loss.name}; set one of them to none or a plain loss, or allow_double_balance: true"
+        )
     for kind in ("resamplers", "heads"):
         names, known = getattr(params.grid, kind), getattr(params, kind)
         for name in names:
@@ -306,4 +335,21 @@ def _contradictions(params: Params) -> list[str]:
                 faults.append(f"grid.{kind}: {name!r} has no entry in section {kind} ({', '.join(known)}){hint}")
         if len(set(names)) < len(names):
             faults.append(f"grid.{kind}: a name stands twice (got {names})")
+    return faults
+
+
+def _label_faults(data: Data, loss: str) -> list[str]:
+    faults = []
+    if isinstance(data.label, list):
+        if data.task != "multilabel":
+            faults.append("data.label: several columns are for data.task: multilabel")
+        if len(set(data.label)) < len(data.label):
+            faults.append(f"data.label: a column is named twice (got {data.label})")
+    if data.task == "binary" and data.classes and len(data.classes) != 2:
+        faults.append(f"data.classes: data.task: binary has two (got {data.classes})")
+    if data.task == "multilabel" and data.labels == "folders":
+        faults.append("data.labels: folders give one label each; data.task: multilabel needs a CSV")
+    fitting = MULTILABEL_LOSSES if data.task == "multilabel" else SOFTMAX_LOSSES
+    if loss not in fitting:
+        faults.append(f"finetune.loss: {loss} is not for data.task: {data.task}; {', '.join(fitting)} are")
     return faults

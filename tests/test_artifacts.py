@@ -16,7 +16,7 @@ def here(tmp_path, monkeypatch):
 
 
 def features(rows=3):
-    return pd.DataFrame({"image_id": [f"i{n}" for n in range(rows)], "fingerprint": "f"})
+    return pd.DataFrame({"image_id": [f"i{n}" for n in range(rows)], "fingerprint": "f", "view": 0})
 
 
 def save(value=0.0):

@@ -9,7 +9,8 @@ import pytest
 
 FOUNDATION = {
     "errors": set(),
-    "params": {"errors"},
+    "choices": set(),
+    "params": {"choices", "errors"},
     "provenance": {"errors"},
     "storage": {"errors", "provenance"},
     "engine": set(),

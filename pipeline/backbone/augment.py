@@ -14,6 +14,10 @@ def augment(
     shift: float,
     scale: float,
     contrast: float,
+    gamma: float = 0,
+    noise: float = 0,
+    minority: float = 1,
+    mixup: float = 0,
 ) -> torch.Tensor:
     """Each picture moved and its contrast changed on its own; outside of a picture is black.
 

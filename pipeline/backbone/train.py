@@ -107,7 +107,7 @@ def _train_epoch(
 ) -> float:
     where = next(model.parameters()).device
     counts = torch.from_numpy(np.bincount(labels[rows], minlength=classes)).float().to(where)
-    order = rows[SAMPLERS[recipe.sampler](labels[rows], rng)]
+    order = rows[SAMPLERS[recipe.sampler.name](labels[rows], rng)]
     models.train_mode(model)
     losses = []
     for batch in np.array_split(order, -(-len(order) // recipe.batch_size)):
@@ -115,7 +115,7 @@ def _train_epoch(
         target = torch.from_numpy(labels[batch]).long().to(where)
         with torch.autocast(where.type, torch.bfloat16, enabled=inputs.has_bf16(where)):
             logits = model(inputs.normalise(pictures, model))
-        loss = LOSSES[recipe.loss](logits.float(), target, counts)
+        loss = LOSSES[recipe.loss.name](logits.float(), target, counts)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -19,7 +19,7 @@ SOURCES = provenance.sources(__file__, models, inputs, encode, cache)
 def run(params: Params) -> None:
     """Features of every picture with every backbone; rows whose picture and weights did not change are kept."""
     pictures = artifacts.load_pixels()
-    rows = pictures.rows[["image_id", "fingerprint"]]
+    rows = pictures.rows[["image_id", "fingerprint"]].assign(view=0)
     try:
         cached = artifacts.load_features()
     except PipelineError:

@@ -24,7 +24,7 @@ def run(params: Params) -> None:
     """Train one backbone per fold; a fold whose inputs did not change is kept."""
     pictures, index, splits = artifacts.load_pixels(), artifacts.load_index(), artifacts.load_splits()
     classes = artifacts.classes(index, params.data.classes)
-    frozen = params.finetune.policy == "frozen"
+    frozen = params.finetune.policy.name == "frozen"
     folds = [None] if frozen else sorted(splits["fold"].unique())
     names = []
     for fold in folds:
@@ -41,7 +41,7 @@ def run(params: Params) -> None:
             len(classes),
             params.finetune.seed,
         )
-        trainable, total = models.freeze(model, params.finetune.policy)
+        trainable, total = models.freeze(model, params.finetune.policy.name)
         log.info("%s: %s of %s parameters are trained", names[-1], f"{trainable:,}", f"{total:,}")
         history = pd.DataFrame(columns=["epoch"])
         if not frozen:
@@ -118,4 +118,4 @@ def _train(
 
 
 def _balance(params: Params) -> str:
-    return "batches balanced by class" if params.finetune.sampler == "weighted" else "batches as the data are"
+    return "batches balanced by class" if params.finetune.sampler.name == "weighted" else "batches as the data are"

@@ -47,7 +47,7 @@ def _labels(p: Data, files: pd.DataFrame, root: Path, key: bytes) -> tuple[pd.Da
     """Label of each file that has one, and quarantine rows for labels without a file."""
     if p.labels == "folders":
         return labels.from_folders(files["path"]), []
-    names = labels.Columns(p.label, p.path, p.id, p.patient, p.split)
+    names = labels.Columns(str(p.label), p.path, p.id, p.patient, p.split)
     path = Path(os.path.expanduser(p.labels))
     return labels.match(labels.read_csv(path, names), files, root, key, path.name)
 

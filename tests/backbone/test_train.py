@@ -10,19 +10,38 @@ from pipeline.backbone import models, train
 from pipeline.backbone.augment import augment
 from pipeline.backbone.losses import LOSSES
 from pipeline.backbone.sampling import SAMPLERS
+from pipeline.choices import Choice
 from pipeline.errors import PipelineError
 from pipeline.params import Augment, Finetune
 
-STILL = Augment(flip=False, turns=False, degrees=0.0, shift=0.0, scale=0.0, contrast=0.0)
+STILL = Augment(
+    flip=False,
+    turns=False,
+    degrees=0.0,
+    shift=0.0,
+    scale=0.0,
+    contrast=0.0,
+    gamma=0.0,
+    noise=0.0,
+    minority=1.0,
+    mixup=0.0,
+)
 RECIPE = Finetune(
-    policy="full",
+    policy=Choice("full"),
     epochs=3,
+    patience=None,
     batch_size=16,
+    accumulate=1,
     lr=0.003,
     weight_decay=0.01,
-    sampler="weighted",
-    loss="cross_entropy",
+    clip=None,
+    average=0.0,
+    sampler=Choice("weighted"),
+    loss=Choice("cross_entropy"),
+    allow_double_balance=False,
     augment=dataclasses.replace(STILL, flip=True, contrast=0.1),
+    on_collapse="warn",
+    compile=False,
     seed=0,
 )
 
@@ -45,7 +64,7 @@ def judge(truth, probabilities):
 def run(squares, recipe=RECIPE, judge=judge):
     pictures, labels = squares
     model = models.create("resnet10t", "none", 1, 32, 2, 0)
-    models.freeze(model, recipe.policy)
+    models.freeze(model, recipe.policy.name)
     return train.train(model, pictures.__getitem__, labels, np.arange(40), np.arange(40, 60), 2, recipe, judge)
 
 
@@ -102,7 +121,7 @@ def test_outputs_that_are_not_finite_stop_with_the_remedy(squares, monkeypatch):
 
 def test_last_block_leaves_the_other_weights_alone(squares):
     fresh = models.create("resnet10t", "none", 1, 32, 2, 0).state_dict()
-    trained = run(squares, dataclasses.replace(RECIPE, policy="last_block"))[0].state_dict()
+    trained = run(squares, dataclasses.replace(RECIPE, policy=Choice("last_block")))[0].state_dict()
     moved = {key.split(".")[0] for key in fresh if not torch.equal(fresh[key], trained[key].contiguous())}
     assert moved == {"layer4", "fc"}
 
@@ -163,7 +182,7 @@ def test_turns_give_each_of_the_eight_right_angle_views():
 
 
 def test_augmented_pictures_stay_in_range_and_differ_from_each_other():
-    strong = Augment(flip=True, turns=True, degrees=15.0, shift=0.1, scale=0.2, contrast=0.4)
+    strong = dataclasses.replace(STILL, flip=True, turns=True, degrees=15.0, shift=0.1, scale=0.2, contrast=0.4)
     moved = augment(torch.rand(1, 1, 24, 24).repeat(8, 1, 1, 1), np.random.default_rng(0), **vars(strong))
     assert moved.min() >= 0
     assert moved.max() <= 1

@@ -48,7 +48,7 @@ def write_artifacts(roles=("train", "train", "val", "test"), change=lambda value
     ]
     splits = pd.DataFrame(splits, columns=list(artifacts.SPLITS_COLUMNS))
     artifacts.save_splits(splits, {})
-    rows = index.loc[:, ["image_id", "fingerprint"]].drop(ASIDE)
+    rows = index.loc[:, ["image_id", "fingerprint"]].drop(ASIDE).assign(view=0)
     with storage.file_atomic(artifacts.PIXELS / "00000.npy") as file:
         np.save(file, np.zeros((len(rows), 16, 16), np.uint8))
     shards = {"00000.npy": provenance.checksum(artifacts.PIXELS / "00000.npy")}
