@@ -58,32 +58,43 @@ def _some(name: str, where: pd.Series, text: str) -> Flag | None:
 def _intents(index: pd.DataFrame) -> Flag | None:
     intent = index["intent"].str.upper()
     known = index[intent.isin(["FOR PROCESSING", "FOR PRESENTATION"])]
-    return _several("mixed intents", intent[known.index], known["label"])
+    return _several("mixed intents", intent[known.index], known)
 
 
 def _manufacturers(index: pd.DataFrame) -> Flag | None:
-    return _several("several manufacturers", index["manufacturer"], index["label"])
+    return _several("several manufacturers", index["manufacturer"], index)
 
 
 def _modalities(index: pd.DataFrame) -> Flag | None:
-    return _several("several modalities", index["modality"], index["label"])
+    return _several("several modalities", index["modality"], index)
 
 
 def _colours(index: pd.DataFrame) -> Flag | None:
     kinds = index["photometric"].str.startswith("MONOCHROME").map({True: "grey", False: "in colour"})
-    return _several("colour and grey", kinds, index["label"])
+    return _several("colour and grey", kinds, index)
 
 
-def _several(name: str, values: pd.Series, labels: pd.Series) -> Flag | None:
+def _several(name: str, values: pd.Series, index: pd.DataFrame) -> Flag | None:
     """Counts of the values, whatever their case, and the shares by class of that which depends most on the class."""
     kinds = values.groupby(values.str.casefold()).transform(lambda same: same.mode()[0])
     counts = kinds.value_counts()
     if (counts.index != "").sum() < 2:
         return None
-    shares = pd.crosstab(labels, kinds, normalize="index")  # classes × kinds
+    shares = _shares(kinds, index)
     telling = str((shares.max() - shares.min()).sort_index().idxmax())
-    classes = artifacts.classes(labels.to_frame("label"), None)
-    by_class = ", ".join(f"{label} {shares.loc[label, telling]:.0%}" for label in classes)
+    by_class = ", ".join(f"{label} {share:.0%}" for label, share in shares[telling].items())
     listed = ", ".join(f"{kind or _UNKNOWN} {count}" for kind, count in counts.items())
     words = f"{listed}; share of {telling or _UNKNOWN} by class: {by_class}"
     return Flag(name, int(counts.sum() - counts.max()), words)
+
+
+def _shares(kinds: pd.Series, index: pd.DataFrame) -> pd.DataFrame:
+    """Share of each kind among the images of a class, or among those that have a label, classes × kinds."""
+    columns = artifacts.label_columns(index)
+    if not columns:
+        return pd.crosstab(index["label"], kinds, normalize="index").loc[artifacts.classes(index, None)]
+    of_label = {
+        column.removeprefix(artifacts.LABEL): kinds[index[column] == artifacts.PRESENT].value_counts(normalize=True)
+        for column in columns
+    }
+    return pd.DataFrame(of_label).T.fillna(0.0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.artifacts import LABEL, label_columns
 from pipeline.errors import PipelineError
 from pipeline.imaging.identity import pseudonym
 
@@ -28,17 +29,23 @@ Row = dict[str, str]
 class Columns:
     """What the columns of the CSV are called; None for a column that it need not have."""
 
-    label: str
+    label: str | tuple[str, ...]
     path: str | None = None
     id: str | None = None
     patient: str | None = None
     split: str | None = None
 
+    def roles(self) -> dict[str, str]:
+        """Column of the table of `read_csv` → column of the CSV, as far as one is named."""
+        given = {role: name for role, name in vars(self).items() if isinstance(name, str)}
+        several = self.label if isinstance(self.label, tuple) else ()
+        return {LABEL + name: name for name in several} | given
+
 
 def read_csv(path: Path, names: Columns) -> pd.DataFrame:
     """Rows of a labels CSV as text: line, path, id, label, patient, split; stripped, empty where it has no such column.
 
-    The delimiter may be a comma, a semicolon or a tab.
+    Of several label columns each is there as `label_<name>`. The delimiter may be a comma, a semicolon or a tab.
 
     Raises:
         PipelineError: the file can't be read, or a named column is missing.
@@ -50,15 +57,16 @@ def read_csv(path: Path, names: Columns) -> pd.DataFrame:
     except UnicodeDecodeError:
         raise PipelineError(path, "is not in UTF-8", "save it as `CSV UTF-8`") from None
     header, cells, lines = _cells(path, text, names)
-    found = {role: name for role, name in vars(names).items() if name is not None}
+    found = names.roles()
     if names.path not in header and names.id:
         found.pop("path", None)
-    absent = [f"{name!r} (data.{role})" for role, name in found.items() if name not in header]
+    absent = [f"{name!r} (data.{role.split('_')[0]})" for role, name in found.items() if name not in header]
     if absent:
         what = f"has no column {', '.join(absent)}; it has {', '.join(header)}"
         raise PipelineError(path, what, "mend the column names in section data of params.yaml")
     table = pd.DataFrame(cells, columns=range(len(header)), dtype="str")
-    picked = {role: table[header.index(found[role])] if role in found else "" for role in vars(names)}
+    roles = dict.fromkeys([*vars(names), *found])
+    picked = {role: table[header.index(found[role])] if role in found else "" for role in roles}
     return pd.DataFrame({"line": lines, **picked}, index=table.index)
 
 
@@ -68,20 +76,22 @@ def match(
     """Find the image of each row: by path where the row has one, else by id.
 
     Args:
-        table: of `read_csv`.
+        table: of `read_csv`; label columns and faults come from `findings`.
         files: path, sop_uid, and accession and patient as pseudonyms.
         root: the image folder, for absolute paths.
         key: of the pseudonyms.
         source: name of the labels file.
 
     Returns:
-        One row per labelled file: path, label, patient (pseudonym), split, disputed (whether rows of the CSV give it
-        different values); and quarantine rows for the rows without an image.
+        One row per labelled file: path, label, label columns, fault (why its labels can't be used, or empty), patient
+        (pseudonym), split, disputed (whether rows of the CSV give it different values); and quarantine rows for the
+        rows without an image.
 
     Raises:
         PipelineError: a split is no split word, or no id is known.
     """
     table = table.assign(
+        fault=table.get("fault", ""),
         path=_normal_paths(table["path"], root),
         patient=_pseudonyms(table["patient"], key),
         split=_splits(table["split"], table["line"]),
@@ -100,8 +110,8 @@ def match(
         ),
         *(_stray(f"{source} line {line}", "label row without path and id", "fill in one") for line in blank["line"]),
     ]
-    given = pd.concat([by_path[known], matched], ignore_index=True)[["path", "label", "patient", "split"]]
-    return _merge_repeats(given), strays
+    columns = ["path", "label", *label_columns(table), "fault", "patient", "split"]
+    return _merge_repeats(pd.concat([by_path[known], matched], ignore_index=True)[columns]), strays
 
 
 def from_folders(paths: pd.Series) -> pd.DataFrame:
@@ -116,7 +126,7 @@ def from_folders(paths: pd.Series) -> pd.DataFrame:
         for path, part in zip(paths, parts, strict=True)
         if len(part) > 1 and part[-2].lower() not in SPLIT_WORDS
     ]
-    given = pd.DataFrame(rows, columns=["path", "label", "patient", "split", "disputed"])
+    given = pd.DataFrame(rows, columns=["path", "label", "patient", "split", "disputed"]).assign(fault="")
     without = given[given["split"] == ""]
     if 0 < len(without) < len(given):
         what = f"{len(without)} of {len(given)} images lie in no split folder, such as {without['path'].iloc[0]}"
@@ -126,7 +136,7 @@ def from_folders(paths: pd.Series) -> pd.DataFrame:
 
 def _cells(path: Path, text: str, names: Columns) -> tuple[list[str], list[list[str]], list[int]]:
     """Header, cells of each row that is not blank, and its line."""
-    wanted = set(vars(names).values())
+    wanted = set(names.roles().values())
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=lambda mark: (len(wanted & set(_split(first, mark))), first.count(mark)))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)

@@ -5,6 +5,7 @@ from itertools import chain
 
 import pandas as pd
 
+from pipeline import artifacts
 from pipeline.imaging.identity import pseudonym
 
 Row = dict[str, str]
@@ -19,8 +20,8 @@ def admit(
 
     Args:
         files: rows of the scan.
-        given: path, label, patient (pseudonym), split, disputed; at most one row per file.
-        classes: the only labels allowed, or None.
+        given: of `labels.match`; at most one row per file.
+        classes: the only labels allowed, or None; label columns have been chosen before.
         key: of the pseudonyms.
         frames: of a file with several: `first`, `middle`, `max` (brightest value over all), or `all`, a row each.
 
@@ -31,6 +32,7 @@ def admit(
     table = table.sort_values("path", ignore_index=True)
     _set_aside(table, table["label"].isna(), "no label", "add a row to the labels, or remove the file")
     _set_aside(table, table["disputed"].eq(True), "label rows disagree", "keep one of the rows that name this image")
+    _set_aside(table, table["fault"].fillna("") != "", table["fault"], "mend the label, or drop the row")
     _set_aside(table, table["label"].isin(["", "nan"]), "empty label", "fill in the label, or drop the row")
     if classes is not None:
         kinds = {name: f"label not in data.classes: {name}" for name in table["label"].dropna().unique()}
@@ -38,7 +40,8 @@ def admit(
         _set_aside(table, ~table["label"].isin(classes), reasons, "add the class to data.classes, or mend the label")
     table["patient"] = table["given_patient"].where(table["given_patient"].fillna("") != "", table["patient"])
     _set_copies_aside(table)
-    index = _choose_frames(_identify(table[table["reason"] == ""].copy(), key), frames)
+    admitted = table[table["reason"] == ""].astype(dict.fromkeys(artifacts.label_columns(table), "int8"))
+    index = _choose_frames(_identify(admitted, key), frames)
     out = table.loc[table["reason"] != "", ["path", "reason", "remedy"]]
     cells = zip(*(out[name].tolist() for name in out), strict=True)  # pandas' to_dict is many times slower on text
     return index.sort_values("image_id", ignore_index=True), [
@@ -48,7 +51,7 @@ def admit(
 
 def lost(quarantine: Iterable[Row], given: pd.DataFrame) -> list[Row]:
     """Quarantine rows of files that a label names, as far as another copy of the image does not stand for them."""
-    labelled = set(given["path"][(given["label"] != "") | given["disputed"]].tolist())
+    labelled = set(given["path"][(given["label"] != "") | (given["fault"] != "") | given["disputed"]].tolist())
     return [row for row in quarantine if row["path"] in labelled and row["reason"].partition(":")[0] != SECOND_COPY]
 
 
@@ -85,7 +88,8 @@ def _set_copies_aside(table: pd.DataFrame) -> None:
     first, second = (
         content.map(dict(zip(content[place == n], copies["path"][place == n], strict=True))) for n in (0, 1)
     )
-    distinct = copies[["label", "split", "patient"]].assign(content=content).drop_duplicates()
+    columns = ["label", *artifacts.label_columns(copies), "split", "patient"]
+    distinct = copies[columns].assign(content=content).drop_duplicates()
     differs = content.isin(distinct["content"][distinct["content"].duplicated()])
     others = first.where(place > 0, second)
     reasons = "copies with different labels, splits or patients: same content as " + others[differs]

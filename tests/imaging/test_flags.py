@@ -89,3 +89,9 @@ def test_an_absent_value_is_no_second_kind_but_is_counted_beside_two():
 
 def test_pictures_without_intent_are_not_mixed():
     assert flags.flags(table({"intent": "OTHER"})) == []
+
+
+def test_of_several_labels_the_shares_are_those_of_the_images_that_have_one():
+    columns = {"label_x": [1, 1, 0, 0, 0, 0, 0, 0, 1, -1], "label_y": 0}
+    found = flags.flags(table({"modality": "CR"}, {"modality": "CR"}).assign(**columns))
+    assert [flag.words for flag in found] == ["MG 8, CR 2; share of CR by class: x 67%, y 0%"]

@@ -448,6 +448,75 @@ def test_two_spellings_of_a_class_are_an_error(spellings):
         run()
 
 
+def test_a_binary_task_refuses_a_third_class_with_the_counts():
+    make()
+    label("0.dcm,x\n1.dcm,y\n2.dcm,z\n3.dcm,y\n")
+    with pytest.raises(
+        PipelineError, match=r"data.task: binary has two classes, but the labels have 3: x 1, y 2, z 1\n"
+    ):
+        run(task="binary")
+    assert len(run(task="binary", classes=["x", "y"])) == 3
+
+
+def test_several_label_columns_become_columns_of_the_index(caplog):
+    caplog.set_level("INFO")
+    make()
+    label("0.dcm,1,0\n1.dcm,0,-1\n2.dcm,1.0,1\n3.dcm,,\n", "path,Mass,Nodule")
+    table = run(task="multilabel", label=["Nodule", "Mass"])
+    assert list(table) == [*artifacts.INDEX_COLUMNS, "label_Nodule", "label_Mass"]
+    assert table["label"].tolist() == ["Mass", "No Finding", "Nodule|Mass"]
+    assert table[["label_Nodule", "label_Mass"]].to_numpy().tolist() == [[0, 1], [-1, 0], [1, 1]]
+    assert (table.dtypes[["label_Nodule", "label_Mass"]] == np.int8).all()
+    assert quarantine() == {"3.dcm": "empty label"}
+    assert "index: 3 images of 2 patients (Nodule 1 and 1 unknown, Mass 2, none of them 1)" in caplog.messages
+    before = artifact_bytes()
+    run(task="multilabel", label=["Nodule", "Mass"])
+    assert artifact_bytes() == before
+
+
+def test_joined_labels_become_columns_of_the_index(caplog):
+    caplog.set_level("INFO")
+    make()
+    label("0.dcm,Mass|Nodule\n1.dcm,no finding\n2.dcm,Hernia|Nodule\n3.dcm,Mass|No Finding\ngone.dcm,Edema\n")
+    table = run(task="multilabel")
+    assert artifacts.classes(table, None) == ["Hernia", "Mass", "Nodule"]
+    assert table["label"].tolist() == ["Mass|Nodule", "No Finding", "Hernia|Nodule"]
+    assert quarantine()["3.dcm"] == "label contradicts itself: No Finding beside a finding"
+    assert "labels that no usable image has: Edema" in caplog.messages
+    table = run(task="multilabel", classes=["Nodule", "Hernia"])
+    assert table["label"].tolist() == ["Nodule", "No Finding", "Nodule|Hernia"]
+    assert "labels that data.classes leaves out (rows): Edema 1, Mass 2" in caplog.messages
+
+
+def test_rows_and_copies_that_disagree_about_one_label_are_set_aside():
+    make(5)
+    Path("images/a.dcm").write_bytes(Path("images/3.dcm").read_bytes())
+    rows = "0.dcm,1,0\n0.dcm,1.0,0.0\n1.dcm,0,1\n1.dcm,0,-1\n2.dcm,0,1\n2.dcm,0,x\n3.dcm,0,0\na.dcm,0,-1\n4.dcm,0,1\n"
+    label(rows, "path,Mass,Nodule")
+    table = run(task="multilabel", label=["Mass", "Nodule"])
+    assert table["path"].tolist() == ["0.dcm", "4.dcm"]
+    reason = "copies with different labels, splits or patients: same content as "
+    disputed = dict.fromkeys(["1.dcm", "2.dcm"], "label rows disagree")
+    assert quarantine() == {**disputed, "3.dcm": f"{reason}a.dcm", "a.dcm": f"{reason}3.dcm"}
+
+
+def test_a_label_that_is_neither_0_nor_1_is_a_loss_and_one_that_is_missing_is_none():
+    make()
+    label("0.dcm,1,0\n1.dcm,0,1\n2.dcm,1,x\n3.dcm,,\n", "path,Mass,Nodule")
+    what = r"1 of 3 labelled images .* are set aside, .*: 1 label is not 0 or 1\n"
+    with pytest.raises(PipelineError, match=what):
+        run(task="multilabel", label=["Mass", "Nodule"], max_quarantined=0.3)
+    assert len(run(task="multilabel", label=["Mass", "Nodule"], max_quarantined=0.34)) == 2
+
+
+@pytest.mark.parametrize(("text", "what"), [("Mass", "'Mass' is the only label"), ("No Finding", "no row has a label")])
+def test_a_multilabel_task_needs_two_labels(text, what):
+    make()
+    label(f"0.dcm,{text}\n1.dcm,No Finding\n")
+    with pytest.raises(PipelineError, match=what):
+        run(task="multilabel")
+
+
 def test_no_usable_image_is_an_error_with_the_counts():
     make()
     label("a.dcm,x\nb.dcm,y\n")
