@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.judge import intervals, metrics
 from pipeline.judge.metrics import Kappa
-from pipeline.judge.tally import Predictions
+from pipeline.judge.tally import Multilabel, Predictions, predictions
 
 WITH_INTERVAL = ("recall", "f1")  # of the figures per class
 BIASED = ("ece",)  # noise in the frequency of a bin only adds to it (Roelofs et al. 2022, arXiv:2012.08668)
@@ -18,14 +18,14 @@ BIASED = ("ece",)  # noise in the frequency of a bin only adds to it (Roelofs et
 class Rows:
     """The rows of one role, over all folds; a row that is in several folds is there several times."""
 
-    predictions: Predictions
+    predictions: Predictions | Multilabel
     folds: np.ndarray  # (n,) int
     patients: np.ndarray  # (n,) int, as `intervals.codes` gives them
 
-    def of_fold(self, fold: int) -> Predictions:
+    def of_fold(self, fold: int) -> Predictions | Multilabel:
         """Predictions of one fold."""
         here = self.folds == fold
-        return Predictions(self.predictions.labels[here], self.predictions.probabilities[here])
+        return predictions(self.predictions.labels[here], self.predictions.probabilities[here])
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,18 @@ def rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _scores(predictions: Predictions, kappa: Kappa) -> dict[str, float]:
-    scores = metrics.score(predictions.labels, predictions.probabilities, kappa)
+def _scores(given: Predictions | Multilabel, kappa: Kappa) -> dict[str, float]:
+    scores = metrics.score(given.labels, given.probabilities, kappa)
     return {name: rounded(value) for name, value in scores.items()}
 
 
 def _classwise(test: Rows, ends: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
-    labels, count = test.predictions.labels, test.predictions.classes
+    present = test.predictions.present
     columns = {
-        "n": np.bincount(labels, minlength=count),
-        "patients": np.array([len(np.unique(test.patients[labels == number])) for number in range(count)]),
-        "predicted": np.bincount(test.predictions.predicted, minlength=count),
+        "n": present.sum(axis=0),
+        "rows": test.predictions.known.sum(axis=0),
+        "patients": np.array([len(np.unique(test.patients[own])) for own in present.T]),
+        "predicted": test.predictions.chosen.sum(axis=0),
     }
     for name, values in metrics.point(test.predictions, metrics.CLASSWISE).items():
         columns[name] = values

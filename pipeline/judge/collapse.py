@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.judge.metrics import Kappa, f1, registry
-from pipeline.judge.tally import Predictions, Tally
+from pipeline.judge.metrics import Kappa, f1, point, registry
+from pipeline.judge.tally import Multilabel, Predictions, predictions
 
 # Rules of thumb, not tests: a figure past one of them asks for a look at the confusion matrix.
 MOST_IN_ONE_CLASS = 0.95  # share of the predictions
@@ -21,43 +21,57 @@ LEAST = {
 def flags(
     labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str], kappa: Kappa = "quadratic"
 ) -> list[dict[str, Any]]:
-    """The clauses that fire at the operating point argmax; none for a sound classifier.
+    """The clauses that fire at the operating point argmax, or 0.5 of each label; none for a sound classifier.
 
     Args:
-        labels: (n,) int, 0 … K-1.
-        probabilities: (n, K) float.
-        names: of the K classes. A class without rows can't be neglected, and fires nothing.
+        labels: (n,) int, 0 … K-1; or (n, L) int8, 1 present, 0 absent, -1 missing.
+        probabilities: (n, K) float; or (n, L) float, of each label.
+        names: of the classes or labels. One without rows can't be neglected, and fires nothing.
         kappa: its weighting.
 
     Returns:
         One dict per clause: clause, value, threshold, operating_point, and class where it names one.
     """
-    predictions = Predictions(labels, probabilities)
-    tally = Tally(predictions, np.ones((len(labels), 1)))
-    predicted = tally.confusion[0].sum(axis=0)  # (K,) rows predicted as each class
-    top = int(predicted.argmax())
-    present = np.flatnonzero(np.bincount(labels, minlength=len(names))).tolist()
-    found = []
-    if (share := predicted[top] / len(labels)) > MOST_IN_ONE_CLASS:
-        found.append(_clause("one_class", share, MOST_IN_ONE_CLASS, names[top]))
-    found += [_clause("never_predicted", 0, 1, names[number]) for number in present if predicted[number] == 0]
-    for name, least in LEAST.items():
-        if (value := registry(kappa)[name](tally)[0]) < least:
-            found.append(_clause(name, value, least))
-    of_class = f1(tally)[0]
-    found += [
-        _clause("class_f1", of_class[number], LEAST_CLASS_F1, names[number])
-        for number in present
-        if of_class[number] < LEAST_CLASS_F1
+    given = predictions(labels, probabilities)
+    figures = point(given, {"f1": f1} | {name: registry(kappa)[name] for name in LEAST})
+    present, chosen = given.present.sum(axis=0), given.chosen.sum(axis=0)  # (K,) rows
+    always = "one_class" if isinstance(given, Predictions) else "always_predicted"
+    rows, there = given.known.sum(axis=0), np.flatnonzero(present).tolist()
+    found = [
+        _clause(always, share, limit, name)
+        for name, share, limit in zip(names, *_most(present, chosen, rows), strict=True)
+        if share > limit
     ]
-    return found
+    found += [_clause("never_predicted", 0, 1, names[number]) for number in there if not chosen[number]]
+    found += [_clause(name, float(figures[name]), least) for name, least in LEAST.items() if figures[name] < least]
+    found += [
+        _clause("class_f1", figures["f1"][number], LEAST_CLASS_F1, names[number])
+        for number in there
+        if figures["f1"][number] < LEAST_CLASS_F1
+    ]
+    point_of = "argmax" if isinstance(given, Predictions) else "0.5"
+    return [{**clause, "operating_point": point_of} for clause in found]
 
 
-def is_constant(probabilities: np.ndarray) -> bool:
-    """Whether nearly every row of probabilities (n, K) gets the same class."""
-    return float(np.bincount(probabilities.argmax(axis=1)).max()) > MOST_IN_ONE_CLASS * len(probabilities)
+def is_constant(given: Predictions | Multilabel) -> bool:
+    """Whether nearly every row gets the same answer: the same class, or to every label the same yes or no."""
+    present, chosen, rows = (of.sum(axis=0) for of in (given.present, given.chosen, given.known))
+    share, limit = _most(present, chosen, rows)
+    if isinstance(given, Predictions):
+        return bool((share > limit).any())
+    absent_share, absent_limit = _most(rows - present, rows - chosen, rows)
+    return bool(((share > limit) | (absent_share > absent_limit))[rows > 0].all())
+
+
+def _most(present: np.ndarray, chosen: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of the rows of which each class is predicted, and the share that is too much, twice (K,).
+
+    Of a class that has more than nine rows of ten, too much is what leaves the others less than half of their own.
+    """
+    rows = np.maximum(rows, 1)
+    return chosen / rows, np.maximum(MOST_IN_ONE_CLASS, (1 + present / rows) / 2)
 
 
 def _clause(clause: str, value: float, threshold: float, of_class: str | None = None) -> dict[str, Any]:
-    found = {"clause": clause, "value": float(value), "threshold": threshold, "operating_point": "argmax"}
+    found = {"clause": clause, "value": float(value), "threshold": float(threshold)}
     return found if of_class is None else {**found, "class": of_class}

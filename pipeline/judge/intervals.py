@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from pipeline.judge.metrics import Metric
-from pipeline.judge.tally import Predictions, Tally
+from pipeline.judge.metrics import Metric, measure
+from pipeline.judge.tally import Multilabel, Predictions
 
 CELLS = 2**19  # rows times draws held at once: 2 MB of float32, which a core's cache takes
 
@@ -41,14 +41,11 @@ def draw(patients: np.ndarray, draws: int, seed: int, cells: int = CELLS) -> Ite
 
 
 def bootstrap(
-    predictions: Predictions, patients: np.ndarray, metrics: Mapping[str, Metric], draws: int, seed: int
+    given: Predictions | Multilabel, patients: np.ndarray, metrics: Mapping[str, Metric], draws: int, seed: int
 ) -> dict[str, np.ndarray]:
     """Figures of every draw, by name: (draws,) or (draws, K) float64."""
-    blocks = []
     with threadpool_limits(1, "blas"):  # its threads wait for each other where cores are busy: 10 times the time
-        for weights in draw(patients, draws, seed):
-            tally = Tally(predictions, weights)
-            blocks.append({name: metric(tally) for name, metric in metrics.items()})
+        blocks = [measure(given, weights, metrics) for weights in draw(patients, draws, seed)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in metrics}
 
 

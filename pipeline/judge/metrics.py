@@ -4,6 +4,12 @@ A point figure is the weighting by ones; a bootstrap is one column of weights pe
 scikit-learn gives for the same `sample_weight`, with one rule on top: a class that has no weight among the labels
 of a draw is left out of that draw's mean over classes. A figure that is not defined (every class left out, nothing
 to divide by) is NaN.
+
+Of two classes the second is the positive one, and AUC, average precision and calibration error are its own: those of
+the first would count the same ranking twice. Of several labels, each is judged as a task of two classes on the rows
+where it is known, and a figure is the mean over the labels ("macro" in scikit-learn; Tsoumakas et al. 2010,
+doi:10.1007/978-0-387-09823-4_34), except that macro-F1 is the mean F1 of being present. A label that in a draw has no
+present or no absent row is left out of that draw's means.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.judge.tally import Predictions, Tally, ratio
+from pipeline.judge.tally import Multilabel, Predictions, Tally, predictions, ratio
 
 Kappa = Literal["quadratic", "linear", "none"]
 
@@ -74,13 +80,13 @@ def balanced_accuracy_adjusted(tally: Tally) -> np.ndarray:
 
 
 def auc(tally: Tally) -> np.ndarray:
-    """Area under the ROC curve of each class against the rest, mean over classes."""
-    return _macro(tally.areas[0], tally)
+    """Area under the ROC curve of each class against the rest, mean over classes; of two, that of the second."""
+    return _mean(tally.areas[0])
 
 
 def average_precision(tally: Tally) -> np.ndarray:
-    """Precision averaged over the steps of recall, each class against the rest, mean over classes."""
-    return _macro(tally.areas[1], tally)
+    """Precision averaged over the steps of recall, likewise."""
+    return _mean(tally.areas[1])
 
 
 def accuracy(tally: Tally) -> np.ndarray:
@@ -89,7 +95,10 @@ def accuracy(tally: Tally) -> np.ndarray:
 
 
 def brier(tally: Tally) -> np.ndarray:
-    """Squared distance of probabilities and one-hot label, 0 to 2 (Brier 1950); less is better."""
+    """Squared distance of probabilities and one-hot label, 0 to 2 (Brier 1950); less is better.
+
+    Of two classes or of a label it is twice the squared distance of the positive one, so that it keeps this range.
+    """
     given = tally.predictions
     return ratio(tally.weighted(((given.probabilities - given.targets) ** 2).sum(axis=1)), tally.total)
 
@@ -102,11 +111,12 @@ def log_loss(tally: Tally) -> np.ndarray:
 
 
 def ece(tally: Tally) -> np.ndarray:
-    """Classwise calibration error (Kull et al. 2019, arXiv:1910.12656), mean over all K; less is better.
+    """Classwise calibration error (Kull et al. 2019, arXiv:1910.12656), mean over all K, of two the second's.
 
-    Per class the distance between probability and frequency, over BINS bins of equal width, closed below.
+    Per class the distance between probability and frequency, over BINS bins of equal width, closed below;
+    less is better.
     """
-    gaps = np.abs(tally.weighted(tally.predictions.gaps)).sum(axis=1) / tally.predictions.classes
+    gaps = np.abs(tally.weighted(tally.predictions.gaps)).sum(axis=1) / len(tally.predictions.against_rest)
     return ratio(gaps, tally.total)
 
 
@@ -115,21 +125,32 @@ def registry(kappa: Kappa) -> dict[str, Metric]:
     return METRICS | {"kappa": partial(cohens_kappa, weighting=kappa)}
 
 
-def point(predictions: Predictions, metrics: Mapping[str, Metric]) -> dict[str, np.ndarray]:
+def measure(
+    given: Predictions | Multilabel, weights: np.ndarray, metrics: Mapping[str, Metric]
+) -> dict[str, np.ndarray]:
+    """Figures by name, (B,) or (B, K) float64, under `weights` (n, B) of the rows."""
+    if isinstance(given, Predictions):
+        tally = Tally(given, weights)
+        return {name: metric(tally) for name, metric in metrics.items()}
+    each = [Tally(of, weights[rows]) for rows, of in given.each]
+    return {name: _over_labels(metric, each) for name, metric in metrics.items()}
+
+
+def point(given: Predictions | Multilabel, metrics: Mapping[str, Metric]) -> dict[str, np.ndarray]:
     """Figures with every row counted once, by name: () or (K,) float64."""
-    tally = Tally(predictions, np.ones((len(predictions.labels), 1)))
-    return {name: metric(tally)[0] for name, metric in metrics.items()}
+    figures = measure(given, np.ones((len(given.labels), 1)), metrics)
+    return {name: values[0] for name, values in figures.items()}
 
 
 def score(labels: np.ndarray, probabilities: np.ndarray, kappa: Kappa = "quadratic") -> dict[str, float]:
     """Every figure of METRICS.
 
     Args:
-        labels: (n,) int, 0 … K-1.
-        probabilities: (n, K) float, rows sum to 1.
-        kappa: its weighting.
+        labels: (n,) int, 0 … K-1; or (n, L) int8, 1 present, 0 absent, -1 missing.
+        probabilities: (n, K) float, rows sum to 1; or (n, L) float, of each label.
+        kappa: its weighting, which plays no part for two classes and for labels.
     """
-    figures = point(Predictions(labels, probabilities), registry(kappa))
+    figures = point(predictions(labels, probabilities), registry(kappa))
     return {name: float(value) for name, value in figures.items()}
 
 
@@ -152,8 +173,26 @@ def _predicted(tally: Tally) -> np.ndarray:
 
 def _macro(values: np.ndarray, tally: Tally) -> np.ndarray:
     """Mean over the classes that have weight among the labels and a value, (B,)."""
-    counted = (_true(tally) > 0) & ~np.isnan(values)
+    return _mean(np.where(_true(tally) > 0, values, np.nan))
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over axis 1 of what is not NaN, NaN where all of it is."""
+    counted = ~np.isnan(values)
     return ratio(np.where(counted, values, 0).sum(axis=1), counted.sum(axis=1))
+
+
+def _over_labels(metric: Metric, each: Sequence[Tally]) -> np.ndarray:
+    """Of a figure per class (B, 2) that of being present, (B, L); of a figure (B,) the mean over labels, (B,)."""
+    values = np.stack([(_f1_of_present if metric is macro_f1 else metric)(tally) for tally in each], axis=1)
+    if values.ndim == 3:
+        return values[:, :, 1]
+    both = np.stack([(_true(tally) > 0).all(axis=1) for tally in each], axis=1)  # (B, L)
+    return _mean(np.where(both, values, np.nan))
+
+
+def _f1_of_present(tally: Tally) -> np.ndarray:
+    return f1(tally)[:, 1]
 
 
 METRICS: dict[str, Metric] = {

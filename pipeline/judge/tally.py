@@ -1,4 +1,8 @@
-"""Predictions, and their weighted sums for many weightings of the rows at once."""
+"""Predictions, and their weighted sums for many weightings of the rows at once.
+
+Classes of which each row has one are `Predictions`; labels of which it may have several are `Multilabel`: for each
+label, the `Predictions` of absent (0) and present (1) on the rows where it is known.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +29,10 @@ class Ranking(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Labels and probabilities of n rows over K classes, and what follows from them before any weighting."""
+    """Labels and probabilities of n rows over K classes, and what follows from them before any weighting.
+
+    Two classes are one question: whatever is said of a class against the rest is said of the second, the positive one.
+    """
 
     labels: np.ndarray  # (n,) int, 0 … K-1
     probabilities: np.ndarray  # (n, K) float, rows sum to 1
@@ -34,6 +41,26 @@ class Predictions:
     def classes(self) -> int:
         """K."""
         return self.probabilities.shape[1]
+
+    @property
+    def against_rest(self) -> list[int]:
+        """The R classes that are told from the rest: all K, or the second of two."""
+        return list(range(self.classes)) if self.classes > 2 else [self.classes - 1]
+
+    @property
+    def known(self) -> np.ndarray:
+        """Whether it is known of each row that it has each class or not, (n, K) bool."""
+        return np.ones(self.probabilities.shape, bool)
+
+    @property
+    def present(self) -> np.ndarray:
+        """Whether each row has each class, (n, K) bool."""
+        return self.labels[:, None] == np.arange(self.classes)
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """Whether each class is predicted of each row, (n, K) bool."""
+        return self.predicted[:, None] == np.arange(self.classes)
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -54,16 +81,18 @@ class Predictions:
 
     @cached_property
     def gaps(self) -> np.ndarray:
-        """Probability minus target in the bin of the probability, 0 in the others, (n, K · BINS) float64."""
-        columns = np.minimum((self.probabilities * BINS).astype(int), BINS - 1) + np.arange(self.classes) * BINS
-        gaps = np.zeros((len(self.labels), self.classes * BINS))
-        np.put_along_axis(gaps, columns, self.probabilities - self.targets, axis=1)
+        """Probability minus target in the bin of the probability, 0 in the others, (n, R · BINS) float64."""
+        of = self.against_rest
+        given = self.probabilities[:, of]
+        columns = np.minimum((given * BINS).astype(int), BINS - 1) + np.arange(len(of)) * BINS
+        gaps = np.zeros((len(self.labels), len(of) * BINS))
+        np.put_along_axis(gaps, columns, given - self.targets[:, of], axis=1)
         return gaps
 
     @cached_property
     def rankings(self) -> list[Ranking]:
-        """Ranking of the rows by the probability of each class."""
-        return [self._ranking(number) for number in range(self.classes)]
+        """Ranking of the rows by the probability of each class that is told from the rest."""
+        return [self._ranking(number) for number in self.against_rest]
 
     def _ranking(self, number: int) -> Ranking:
         descending = -self.probabilities[:, number]
@@ -72,6 +101,51 @@ class Predictions:
         every, own = descending[order], descending[positives]
         sides = [np.searchsorted(sorted_, own, side) for sorted_ in (every, own) for side in ("left", "right")]
         return Ranking(order, positives, *sides)
+
+
+@dataclass(frozen=True, eq=False)
+class Multilabel:
+    """What is known of n rows over L labels, and the probability that each is present."""
+
+    labels: np.ndarray  # (n, L) int8: 1 present, 0 absent, -1 missing
+    probabilities: np.ndarray  # (n, L) float, 0 to 1; rows need not sum to 1
+
+    @property
+    def classes(self) -> int:
+        """L."""
+        return self.probabilities.shape[1]
+
+    @property
+    def known(self) -> np.ndarray:
+        """Whether each label of each row is present or absent and not missing, (n, L) bool."""
+        return self.labels >= 0
+
+    @property
+    def present(self) -> np.ndarray:
+        """Whether each row has each label, (n, L) bool."""
+        return self.labels == 1
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """Whether each label is predicted of each row where it is known, (n, L) bool."""
+        return (self.probabilities > 0.5) & self.known
+
+    @cached_property
+    def each(self) -> list[tuple[slice | np.ndarray, Predictions]]:
+        """Of each label, the rows where it is known, and absent or present as the two classes of these rows."""
+        return [self._of(number) for number in range(self.classes)]
+
+    def _of(self, number: int) -> tuple[slice | np.ndarray, Predictions]:
+        known = self.labels[:, number] >= 0
+        rows = slice(None) if known.all() else np.flatnonzero(known)  # a slice spares a copy of the weights
+        positive = self.probabilities[rows, number]
+        labels = self.labels[rows, number].astype(np.int64)
+        return rows, Predictions(labels, np.stack([1 - positive, positive], axis=1))
+
+
+def predictions(labels: np.ndarray, probabilities: np.ndarray) -> Predictions | Multilabel:
+    """Predictions of labels (n,) int, or of a label each, (n, L) int8; `probabilities` (n, K) or (n, L)."""
+    return Predictions(labels, probabilities) if labels.ndim == 1 else Multilabel(labels, probabilities)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +171,7 @@ class Tally:
 
     @cached_property
     def areas(self) -> tuple[np.ndarray, np.ndarray]:
-        """Area under the ROC curve and average precision of each class against the rest, twice (B, K)."""
+        """Area under the ROC curve and average precision of each class that is told from the rest, twice (B, R)."""
         auc, precision = zip(*(_areas(ranking, self.weights) for ranking in self.predictions.rankings), strict=True)
         return np.stack(auc, axis=1), np.stack(precision, axis=1)
 

@@ -32,7 +32,7 @@ def run(params: Params) -> None:
     val, test = ({arm: rows_of(table, role, index) for arm, table in tables.items()} for role in ("val", "test"))
     each = (judge(val[arm], test[arm], how.kappa, how.draws, how.confidence, how.seed) for arm in tables)
     judged = dict(zip(tables, engine.track(each, len(tables), "evaluate"), strict=True))
-    constant = {arm for arm, rows in val.items() if collapse.is_constant(rows.predictions.probabilities)}
+    constant = {arm for arm, rows in val.items() if collapse.is_constant(rows.predictions)}
     ranked = comparison.rank({arm: one.figures["val"] for arm, one in judged.items()}, how.select, constant)
     tested = {arm: rows.predictions for arm, rows in test.items()}
     save_verdict(judged, ranked, baselines, how.confidence)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.judge import arms, intervals, metrics
-from pipeline.judge.tally import Predictions
+from pipeline.judge.tally import Multilabel, Predictions
 
 
 def simulate(seed: int, rows: int = 300) -> arms.Rows:
@@ -13,6 +13,14 @@ def simulate(seed: int, rows: int = 300) -> arms.Rows:
     scores = np.exp(rng.normal(size=(rows, 3)) + 1.5 * np.eye(3)[labels])
     probabilities = scores / scores.sum(axis=1, keepdims=True)
     return arms.Rows(Predictions(labels, probabilities), np.arange(rows) % 2, intervals.codes(np.arange(rows) // 3))
+
+
+def simulate_labels(seed: int, rows: int = 300) -> arms.Rows:
+    rng = np.random.default_rng(seed)
+    marks = (rng.random((rows, 3)) < [0.1, 0.3, 0.6]).astype(np.int8)
+    probabilities = 1 / (1 + np.exp(-rng.normal(size=(rows, 3)) - 2 * marks + 1))
+    marks[rng.random((rows, 3)) < 0.2] = -1
+    return arms.Rows(Multilabel(marks, probabilities), np.arange(rows) % 2, intervals.codes(np.arange(rows) // 3))
 
 
 VAL, TEST = simulate(1), simulate(2)
@@ -55,6 +63,7 @@ def test_the_table_of_classes_counts_rows_patients_and_predictions():
     table = JUDGED.classwise
     assert list(table) == [
         "n",
+        "rows",
         "patients",
         "predicted",
         "recall",
@@ -68,6 +77,7 @@ def test_the_table_of_classes_counts_rows_patients_and_predictions():
         "prevalence_ratio",
     ]
     assert table["n"].sum() == table["predicted"].sum() == 300
+    assert (table["rows"] == 300).all()
     assert (table["patients"] <= np.minimum(table["n"], 100)).all()
     assert (table["recall_low"] < table["recall"]).all()
     assert (table["recall"] < table["recall_high"]).all()
@@ -79,3 +89,35 @@ def test_the_same_seed_gives_two_arms_the_same_draws():
     assert all((again.draws[name] == JUDGED.draws[name]).all() for name in metrics.METRICS)
     other = arms.judge(VAL, TEST, "quadratic", 200, 0.95, 1)
     assert (other.draws["auc"] != JUDGED.draws["auc"]).any()
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_every_test_figure_of_labels_lies_in_its_interval(seed):
+    judged = arms.judge(simulate_labels(1), simulate_labels(seed), "quadratic", 200, 0.95, 0)
+    test = judged.figures["test"]
+    for name in metrics.METRICS:
+        assert test[f"{name}_low"] <= test[name] <= test[f"{name}_high"], name
+        assert test[f"{name}_low"] < test[f"{name}_high"], name
+
+
+def test_the_table_of_labels_counts_what_is_known_of_each():
+    rows = simulate_labels(2)
+    marks, predicted = rows.predictions.labels, rows.predictions.probabilities > 0.5
+    judged = arms.judge(rows, rows, "quadratic", 50, 0.95, 0)
+    assert judged.classwise["n"].tolist() == (marks == 1).sum(axis=0).tolist()
+    assert judged.classwise["rows"].tolist() == (marks >= 0).sum(axis=0).tolist()
+    assert judged.classwise["predicted"].tolist() == (predicted & (marks >= 0)).sum(axis=0).tolist()
+    assert judged.classwise["patients"][0] == len(set(rows.patients[marks[:, 0] == 1]))
+    even = metrics.score(marks[::2], rows.predictions.probabilities[::2])
+    assert judged.figures["folds"]["0"]["test"] == pytest.approx(even, rel=1e-5)
+
+
+def test_draws_of_labels_are_those_of_the_rows_written_as_often():
+    rows = simulate_labels(3, 60)
+    drawn = intervals.bootstrap(rows.predictions, rows.patients, metrics.METRICS, 3, 7)
+    (times,) = intervals.draw(rows.patients, 3, 7)
+    for number in range(3):
+        written = np.repeat(np.arange(60), times[:, number].astype(int))
+        expected = metrics.score(rows.predictions.labels[written], rows.predictions.probabilities[written])
+        assert {name: values[number] for name, values in drawn.items()} == pytest.approx(expected, rel=1e-5)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.judge import collapse
+from pipeline.judge.tally import predictions
 
 NAMES = ["A", "B", "C"]
 
@@ -67,7 +68,61 @@ def test_the_threshold_stands_beside_the_value_and_kappa_follows_its_weighting()
 
 
 def test_one_answer_to_more_than_95_percent_is_constant():
-    answers = np.eye(2)[[0] * 95 + [1] * 5]
-    assert not collapse.is_constant(answers)
+    labels, answers = np.array([0, 1] * 50), np.eye(2)[[0] * 95 + [1] * 5]
+    assert not collapse.is_constant(predictions(labels, answers))
     answers[95] = [1, 0]
-    assert collapse.is_constant(answers)
+    assert collapse.is_constant(predictions(labels, answers))
+
+
+@pytest.mark.parametrize(("found", "fires"), [(10, False), (9, True)])
+def test_a_class_of_98_percent_may_be_predicted_as_often_until_half_of_the_others_are_lost(found, fires):
+    labels = np.repeat([0, 1], [980, 20])
+    answers = np.eye(2)[np.repeat([0, 1], [1000 - found, found])]
+    clauses = {flag["clause"]: flag for flag in collapse.flags(labels, answers, ["benign", "malignant"])}
+    assert ("one_class" in clauses) == fires == collapse.is_constant(predictions(labels, answers))
+    if fires:
+        assert clauses["one_class"]["threshold"] == pytest.approx(0.99)
+
+
+def of_labels(marks: list[list[int]], chosen: list[list[int]]) -> dict[tuple, float]:
+    targets, probabilities = np.array(marks, np.int8).T, np.array(chosen, float).T
+    found = collapse.flags(targets, probabilities, NAMES[: len(marks)])
+    assert all(flag["operating_point"] == "0.5" for flag in found)
+    return {(flag["clause"], flag.get("class")): flag["value"] for flag in found}
+
+
+def test_labels_found_as_they_are_raise_no_flag():
+    marks = [[1] * 2 + [0] * 98, [0, 1] * 50]
+    assert of_labels(marks, marks) == {}
+
+
+def test_a_label_never_predicted_and_one_always_predicted_are_named():
+    marks = [[1] * 5 + [0] * 95, [1] * 5 + [0] * 95, [0, 1] * 50]
+    assert of_labels(marks, [[0] * 100, [1] * 100, [0, 1] * 50]) == pytest.approx(
+        {
+            ("never_predicted", "A"): 0,
+            ("always_predicted", "B"): 1.0,
+            ("class_f1", "A"): 0,
+            ("class_f1", "B"): 2 * 5 / 105,
+        }
+    )
+
+
+def test_missing_marks_fire_nothing_and_count_for_nothing():
+    assert of_labels([[-1] * 100, [0, 1] * 50], [[1] * 100, [0, 1] * 50]) == {}
+    found = of_labels([[1] * 5 + [0] * 5 + [-1] * 90, [0, 1] * 50], [[1] * 10 + [0] * 90, [0, 1] * 50])
+    assert found == {("always_predicted", "A"): 1.0}
+
+
+def test_the_means_over_labels_have_the_thresholds_of_those_over_classes():
+    labels = [0, 1] * 50
+    found = of_labels([labels, labels], [labels[::-1], labels[::-1]])
+    assert {clause for clause, of in found if of is None} == {"balanced_accuracy_adjusted", "kappa", "macro_f1"}
+
+
+def test_labels_are_constant_when_each_of_them_is():
+    marks = np.tile([[0, 0], [1, 1]], (50, 1)).astype(np.int8)
+    no_and_yes = np.tile([0.1, 0.9], (100, 1))
+    assert collapse.is_constant(predictions(marks, no_and_yes))
+    no_and_yes[:, 1] = marks[:, 1]
+    assert not collapse.is_constant(predictions(marks, no_and_yes))

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.judge import metrics
-from pipeline.judge.tally import BINS, Predictions, Tally
+from pipeline.judge.tally import BINS, Multilabel, Predictions, Tally
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 PREDICTED = np.array([0, 1, 1, 1, 2, 0])
@@ -25,13 +25,14 @@ def reference(labels: np.ndarray, probabilities: np.ndarray, weight: np.ndarray)
     predicted, one_hot = probabilities.argmax(1), np.eye(probabilities.shape[1])[labels]
     of = {"sample_weight": weight}
     each = [(one_hot[:, number], probabilities[:, number]) for number in range(probabilities.shape[1])]
+    each = each[1:] if len(each) == 2 else each
     return {
         "macro_f1": sk.f1_score(labels, predicted, average="macro", zero_division=0, **of),
         "kappa": sk.cohen_kappa_score(labels, predicted, weights="quadratic", **of),
         "balanced_accuracy": sk.balanced_accuracy_score(labels, predicted, **of),
         "balanced_accuracy_adjusted": sk.balanced_accuracy_score(labels, predicted, adjusted=True, **of),
         "auc": np.mean([sk.roc_auc_score(own, score, **of) for own, score in each]),
-        "average_precision": sk.average_precision_score(one_hot, probabilities, average="macro", **of),
+        "average_precision": np.mean([sk.average_precision_score(own, score, **of) for own, score in each]),
         "accuracy": sk.accuracy_score(labels, predicted, **of),
         "brier": np.average(((probabilities - one_hot) ** 2).sum(1), weights=weight),
         "log_loss": sk.log_loss(labels, probabilities, **of),
@@ -139,7 +140,9 @@ def test_a_certain_mistake_costs_36_nats_and_not_infinity():
 def test_equal_scores_count_half_for_the_area_and_have_the_prevalence_as_precision():
     figures = metrics.score(np.array([0, 0, 0, 1]), np.full((4, 2), 0.5))
     assert figures["auc"] == 0.5
-    assert figures["average_precision"] == pytest.approx((3 / 4 + 1 / 4) / 2)
+    assert figures["average_precision"] == pytest.approx(1 / 4)
+    three = metrics.score(np.array([0, 0, 1, 2]), np.full((4, 3), 1 / 3))
+    assert three["average_precision"] == pytest.approx((2 / 4 + 1 / 4 + 1 / 4) / 3)
 
 
 def test_a_class_without_weight_in_a_draw_is_left_out_of_its_means():
@@ -176,3 +179,112 @@ def test_the_selection_key_follows_the_order_of_its_names_and_puts_the_undefined
     order = sorted([undefined, worse, better], key=lambda of: metrics.selection_key(of, ["kappa", "auc"]))
     assert order == [undefined, worse, better]
     assert metrics.selection_key(better, ["auc", "kappa"]) == (0.7, 0.5)
+
+
+def simulate_labels(seed: int, rows: int, count: int, missing: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Marks with every label present, absent and, where asked for, missing; probabilities in eighths."""
+    rng = np.random.default_rng(seed)
+    marks = rng.integers(0, 2, (rows, count))
+    probabilities = (marks * rng.integers(0, 5, (rows, count)) + rng.integers(0, 5, (rows, count))) / 8
+    marks[rng.random((rows, count)) < missing] = -1
+    marks[:2] = [[0], [1]]
+    return marks.astype(np.int8), probabilities
+
+
+def label_reference(marks: np.ndarray, probabilities: np.ndarray, weight: np.ndarray) -> dict[str, float]:
+    """scikit-learn on the indicator matrix, or of each label where it takes no matrix."""
+    predicted, of = (probabilities > 0.5).astype(int), {"sample_weight": weight}
+    columns = [(marks[:, i], predicted[:, i], probabilities[:, i]) for i in range(marks.shape[1])]
+    balanced = [sk.balanced_accuracy_score(own, said, **of) for own, said, _ in columns]
+    return {
+        "macro_f1": np.mean([sk.f1_score(own, said, zero_division=0, **of) for own, said, _ in columns]),
+        "kappa": np.mean([sk.cohen_kappa_score(own, said, **of) for own, said, _ in columns]),
+        "balanced_accuracy": np.mean(balanced),
+        "balanced_accuracy_adjusted": 2 * np.mean(balanced) - 1,
+        "auc": sk.roc_auc_score(marks, probabilities, average="macro", **of),
+        "average_precision": sk.average_precision_score(marks, probabilities, average="macro", **of),
+        "accuracy": np.mean([sk.accuracy_score(own, said, **of) for own, said, _ in columns]),
+        "brier": np.mean([sk.brier_score_loss(own, p, scale_by_half=False, **of) for own, _, p in columns]),
+        "log_loss": np.mean([sk.log_loss(own, np.stack([1 - p, p], 1), **of) for own, _, p in columns]),
+        "ece": np.mean([classwise_error(own, p, weight) for own, _, p in columns]),
+    }
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), rows=st.integers(4, 60), count=st.integers(2, 5))
+def test_every_metric_of_labels_is_that_of_scikit_learn_on_the_indicator_matrix(seed, rows, count):
+    marks, probabilities = simulate_labels(seed, rows, count)
+    weights = np.random.default_rng(seed).integers(0, 4, (rows, 3)).astype(float)
+    weights[:2] += 1
+    figures = metrics.measure(Multilabel(marks, probabilities), weights, metrics.METRICS)
+    for draw in range(3):
+        weight = weights[:, draw]
+        expected = label_reference(marks, probabilities, weight)
+        matrix = sk.f1_score(marks, probabilities > 0.5, average="macro", zero_division=0, sample_weight=weight)
+        assert expected["macro_f1"] == pytest.approx(matrix)
+        assert {name: values[draw] for name, values in figures.items()} == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_a_missing_mark_masks_its_label_alone(seed):
+    marks, probabilities = simulate_labels(seed, 40, 3, missing=0.4)
+    each = [
+        label_reference(marks[known, i, None], probabilities[known, i, None], np.ones(known.sum()))
+        for i, known in enumerate((marks >= 0).T)
+    ]
+    expected = {name: np.mean([of[name] for of in each]) for name in metrics.METRICS}
+    assert metrics.score(marks, probabilities) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_one_label_is_judged_as_a_task_of_two_classes_save_that_its_f1_is_of_being_present(name):
+    marks, probabilities = simulate_labels(1, 60, 1)
+    two = np.concatenate([1 - probabilities, probabilities], axis=1)
+    alone, label = metrics.score(marks[:, 0], two), metrics.score(marks, probabilities)
+    if name == "macro_f1":
+        of_classes = metrics.point(Predictions(marks[:, 0], two), metrics.CLASSWISE)["f1"]
+        assert label[name] == pytest.approx(of_classes[1])
+        assert alone[name] == pytest.approx(of_classes.mean())
+    else:
+        assert label[name] == alone[name]
+
+
+MARKS = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 0, -1, -1]], np.int8).T
+GIVEN = np.array([[0.9, 0.4, 0.6, 0.1], [0.5, 0.2, 0.1, 0.8], [0.6, 0.4, 0.9, 0.9]]).T
+
+
+def test_labels_by_hand():
+    figures = metrics.score(MARKS, GIVEN)
+    assert figures["macro_f1"] == pytest.approx((1 / 2 + 0 + 1) / 3)
+    assert figures["kappa"] == pytest.approx((0 + (1 - 2 * 4 / (1 * 3 + 3 * 1)) + 1) / 3)
+    assert figures["balanced_accuracy"] == pytest.approx((1 / 2 + (0 + 2 / 3) / 2 + 1) / 3)
+    assert figures["auc"] == pytest.approx((3 / 4 + 2 / 3 + 1) / 3)
+    assert figures["average_precision"] == pytest.approx(((1 + 2 / 3) / 2 + 1 / 2 + 1) / 3)
+    assert figures["accuracy"] == pytest.approx((2 / 4 + 2 / 4 + 1) / 3)
+    brier = [2 * np.mean(np.square(gap)) for gap in ([0.1, 0.6, 0.6, 0.1], [0.5, 0.2, 0.1, 0.8], [0.4, 0.4])]
+    assert figures["brier"] == pytest.approx(np.mean(brier))
+
+
+def test_figures_per_label_are_those_of_being_present():
+    figures = metrics.point(Multilabel(MARKS, GIVEN), metrics.CLASSWISE)
+    assert figures["recall"] == pytest.approx([1 / 2, 0, 1])
+    assert figures["specificity"] == pytest.approx([1 / 2, 2 / 3, 1])
+    assert figures["precision"] == pytest.approx([1 / 2, 0, 1])
+    assert figures["f1"] == pytest.approx([1 / 2, 0, 1])
+    assert figures["prevalence_ratio"] == pytest.approx([1, 1, 1])
+
+
+def test_a_label_without_both_answers_in_a_draw_is_left_out_of_its_means():
+    marks, probabilities = simulate_labels(2, 30, 3)
+    weights = np.column_stack([np.ones(30), marks[:, 2] == 0, np.zeros(30)]).astype(float)
+    figures = metrics.measure(Multilabel(marks, probabilities), weights, metrics.METRICS)
+    here = marks[:, 2] == 0
+    expected = metrics.score(marks[here, :2], probabilities[here, :2])
+    assert {name: values[1] for name, values in figures.items()} == pytest.approx(expected)
+    assert all(np.isnan(values[2]) for values in figures.values())
+
+
+def test_of_two_classes_a_probability_too_small_for_its_complement_still_ranks():
+    probabilities = np.array([[1.0, 1e-20], [1.0, 1e-19], [1.0, 1e-18]])
+    assert metrics.score(np.array([0, 0, 1]), probabilities)["auc"] == 1
