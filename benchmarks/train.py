@@ -78,7 +78,7 @@ def run(pictures, labels, rows, classes: int, epochs: int, plain: "Plain"):
         return metrics.selection_key(scores, ["balanced_accuracy_adjusted", "kappa", "auc"]), scores
 
     model = models.create(MODEL, "none", 3, pictures.shape[1], classes, SEED)
-    models.freeze(model, "full")
+    models.freeze(model, recipe.policy)
     model, history = train.train(
         model, pictures.__getitem__, labels, rows[0], rows[1], classes, recipe, judge, in_turns
     )

@@ -4,45 +4,152 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from pipeline.backbone import sampling
+
 
 def augment(
     pictures: torch.Tensor,
     rng: np.random.Generator,
+    strength: np.ndarray,
     flip: bool,
     turns: bool,
     degrees: float,
     shift: float,
     scale: float,
     contrast: float,
-    gamma: float = 0,
-    noise: float = 0,
-    minority: float = 1,
-    mixup: float = 0,
+    gamma: float,
+    noise: float,
 ) -> torch.Tensor:
-    """Each picture moved and its contrast changed on its own; outside of a picture is black.
+    """Each picture moved and its tones changed on its own; outside of a picture is black.
+
+    A step whose amplitude is 0 is left out. Flips and turns alone move pixels without interpolating them.
 
     Args:
-        pictures: (B, C, H, W) float32 in 0..1.
-        rng: the only source of randomness, whatever the device.
+        pictures: (B, C, H, W) float32 in 0..1; square, if they are turned.
+        rng: the only source of randomness.
+        strength: of each picture, (B,) float: every amplitude below is multiplied by it.
         flip: left-right, for half of the pictures.
         turns: a random right-angle turn, and up-down for half of the pictures.
         degrees: rotation is uniform within ± this.
         shift: along each side, uniform within ± this share of it.
-        scale: magnification is uniform within 1 ± this.
-        contrast: contrast and brightness are uniform within 1 ± and 0 ± this (brightness a half of it).
+        scale: magnification is between 1 / (1 + this) and 1 + this, its logarithm uniform.
+        contrast: values are multiplied by between 1 / (1 + this) and 1 + this, its logarithm uniform, and moved by
+            within ± a half of this.
+        gamma: values are raised to a power between 1 / (1 + this) and 1 + this, its logarithm uniform.
+        noise: standard deviation of normal noise on every value.
+
+    Returns:
+        (B, C, H, W) float32 in 0..1, channels last in memory.
     """
+    moved = _move(pictures, rng, np.asarray(strength), flip, turns, degrees, shift, scale)
+    return _tone(moved, rng, np.asarray(strength), contrast, gamma, noise).contiguous(memory_format=torch.channels_last)
+
+
+def strength(targets: np.ndarray, classes: int, minority: float) -> np.ndarray:
+    """How much stronger each row is augmented, (n,) float64.
+
+    1 for the most frequent class, `minority` for the rarest, and between them by the logarithm of the class's count.
+    Of several labels the rarest present one counts, as for the samplers.
+
+    Args:
+        targets: of the training rows, (n,) int or (n, L) int8.
+        classes: K, or L.
+        minority: at least 1.
+    """
+    pool = sampling.pools(targets, classes)
+    logs = np.log(np.bincount(pool).clip(min=1))[pool]
+    span = np.ptp(logs) if len(logs) else 0.0
+    return 1 + (minority - 1) * (logs.max() - logs) / span if span else np.ones(len(pool))
+
+
+def mix(
+    pictures: torch.Tensor, rng: np.random.Generator, alpha: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Each picture blended with another of the batch (mixup, Zhang et al. 2018, arXiv:1710.09412).
+
+    Args:
+        pictures: (B, C, H, W) float32.
+        rng: the only source of randomness.
+        alpha: above 0; the share of the own picture is drawn from Beta(alpha, alpha).
+
+    Returns:
+        The blend; the position of each partner, (B,) int64; the share of the own picture, (B,) float32.
+    """
+    partner = torch.from_numpy(rng.permutation(len(pictures))).to(pictures.device)
+    share = _column(rng.beta(alpha, alpha, len(pictures)), pictures.device)
+    return torch.lerp(pictures[partner], pictures, share), partner, share.reshape(-1)
+
+
+def _move(
+    pictures: torch.Tensor,
+    rng: np.random.Generator,
+    strength: np.ndarray,
+    flip: bool,
+    turns: bool,
+    degrees: float,
+    shift: float,
+    scale: float,
+) -> torch.Tensor:
     n = len(pictures)
-    angle = np.deg2rad(rng.uniform(-degrees, degrees, n)) + turns * np.pi / 2 * rng.integers(0, 4, n)
-    zoom = 1 / rng.uniform(1 - scale, 1 + scale, n)
-    mirror_x = np.where(rng.random(n) < 0.5 * flip, -1.0, 1.0)
-    mirror_y = np.where(rng.random(n) < 0.5 * turns, -1.0, 1.0)
-    offset = 2 * rng.uniform(-shift, shift, (n, 2))  # grid coordinates span 2
+    quarters = rng.integers(0, 4, n) if turns else np.zeros(n, np.int64)
+    mirrored = np.stack([rng.random(n) < 0.5 * flip, rng.random(n) < 0.5 * turns], 1)  # (B, 2): left-right, up-down
+    if not (degrees or shift or scale):
+        return _mirror_and_turn(pictures, mirrored, quarters)
+    angle = np.deg2rad(degrees) * strength * rng.uniform(-1, 1, n) + np.pi / 2 * quarters
+    zoom = np.exp(np.log1p(scale * strength) * rng.uniform(-1, 1, n))
+    offset = 2 * shift * strength[:, None] * rng.uniform(-1, 1, (n, 2))  # the grid spans 2
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)  # (B, 2, 2)
-    turn *= zoom[:, None, None] * np.stack([mirror_x, mirror_y], 1)[:, None, :]
-    matrix = torch.as_tensor(np.concatenate([turn, offset[:, :, None]], 2), dtype=torch.float32)
-    grid = functional.affine_grid(matrix.to(pictures.device), list(pictures.shape), align_corners=False)
-    moved = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    gain = torch.as_tensor(rng.uniform(1 - contrast, 1 + contrast, (n, 1, 1, 1)), dtype=torch.float32)
-    lift = torch.as_tensor(rng.uniform(-contrast / 2, contrast / 2, (n, 1, 1, 1)), dtype=torch.float32)
-    changed = (moved * gain.to(moved.device) + lift.to(moved.device)).clamp_(0, 1)
-    return changed.contiguous(memory_format=torch.channels_last)
+    turn *= np.where(mirrored, -1, 1)[:, None, :] / zoom[:, None, None]
+    grid = _grid(np.concatenate([turn, offset[:, :, None]], 2), pictures)
+    return functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _mirror_and_turn(pictures: torch.Tensor, mirrored: np.ndarray, quarters: np.ndarray) -> torch.Tensor:
+    kinds = mirrored @ [1, 2] + 4 * quarters
+    moved = torch.empty_like(pictures)
+    for kind in np.unique(kinds):
+        rows = torch.from_numpy(np.flatnonzero(kinds == kind)).to(pictures.device)
+        axes = [axis for bit, axis in ((1, -1), (2, -2)) if kind & bit]
+        moved[rows] = pictures[rows].flip(axes).rot90(int(kind // 4), (-2, -1))
+    return moved
+
+
+def _grid(matrix: np.ndarray, pictures: torch.Tensor) -> torch.Tensor:
+    """Where each pixel comes from, (B, H, W, 2), of affine maps (B, 2, 3).
+
+    As torch's affine_grid, whose matrix product loses half a pixel to autocast or TF32.
+    """
+    height, width = pictures.shape[-2:]
+    x, y = (
+        ((2 * torch.arange(side, device=pictures.device) + 1) / side - 1).reshape(shape)
+        for side, shape in ((width, (1, 1, width, 1)), (height, (1, height, 1, 1)))
+    )
+    of_x, of_y, offset = torch.from_numpy(matrix.astype(np.float32)).to(pictures.device)[:, None, None].unbind(-1)
+    return x * of_x + (y * of_y + offset)
+
+
+def _tone(
+    pictures: torch.Tensor,
+    rng: np.random.Generator,
+    strength: np.ndarray,
+    contrast: float,
+    gamma: float,
+    noise: float,
+) -> torch.Tensor:
+    n, where = len(pictures), pictures.device
+    if gamma:
+        pictures = pictures ** _column(np.exp(np.log1p(gamma * strength) * rng.uniform(-1, 1, n)), where)
+    if contrast:
+        gain = np.exp(np.log1p(contrast * strength) * rng.uniform(-1, 1, n))
+        lift = contrast / 2 * strength * rng.uniform(-1, 1, n)
+        pictures = torch.addcmul(_column(lift, where), pictures, _column(gain, where))
+    if noise:
+        generator = torch.Generator(where).manual_seed(int(rng.integers(2**63)))
+        b, c, h, w = pictures.shape
+        grain = torch.randn(b, h, w, c, generator=generator, device=where).permute(0, 3, 1, 2)
+        pictures = torch.addcmul(pictures, grain, _column(noise * strength, where))
+    return pictures.clamp(0, 1) if contrast or noise else pictures
+
+
+def _column(values: np.ndarray, where: torch.device) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32)).to(where).reshape(-1, 1, 1, 1)

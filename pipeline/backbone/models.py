@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import timm
@@ -12,6 +12,9 @@ from timm.models import adapt_input_conv, group_parameters, load_state_dict
 from torch import nn
 
 from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from pipeline.choices import Choice
 
 TimmModel = Any  # an nn.Module with timm's attributes, which the type of nn.Module does not know
 REMEDY = "give backbone.weights the path of a checkpoint file, or set backbone.weights: none"
@@ -126,41 +129,89 @@ def pooled_features(model: TimmModel, pictures: torch.Tensor) -> torch.Tensor:
     return model.forward_head(model.forward_features(pictures), pre_logits=True)
 
 
-def _frozen(model: TimmModel) -> set[str]:
-    return set()
-
-
-def _last_block(model: TimmModel) -> set[str]:
-    groups = group_parameters(model, model.group_matcher(coarse=True))
-    return {name for number in sorted(groups)[-2:] for name in groups[number]}
-
-
-def _full(model: TimmModel) -> set[str]:
-    return {name for name, _ in model.named_parameters()}
-
-
-def freeze(model: TimmModel, policy: str) -> tuple[int, int]:
-    """Leave only the parameters of the policy trainable; returns the counts (trainable, all)."""
-    trainable = POLICIES[policy](model)
+def freeze(model: TimmModel, policy: "Choice", epoch: int = 1) -> tuple[int, int]:
+    """Leave trainable only what the policy trains in that epoch; returns the counts of parameters (trainable, all)."""
+    trained = POLICIES[policy.name](model, epoch, **policy.values)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in trainable)
+        parameter.requires_grad_(name in trained)
     counts = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    return sum(n for n, trained in counts if trained), sum(n for n, _ in counts)
+    return sum(n for n, trains in counts if trains), sum(n for n, _ in counts)
 
 
 def train_mode(model: TimmModel) -> None:
-    """Training mode, save that frozen normalisation layers keep their running statistics."""
-    model.train()
-    for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not any(p.requires_grad for p in own):
-            module.eval()
+    """Training mode of what `freeze` left trainable; what is frozen behaves as in `eval()`.
+
+    A frozen layer drops nothing and keeps its running statistics. BatchNorm keeps them also where only its scale and
+    shift are trained and no weight of a layer is (`bias`): it stays the fixed map of each channel that the pretrained
+    weights know, the same in training and in prediction, whatever the batch and the sampler.
+    """
+    head = _head(model)
+    moving = any(p.requires_grad and p.ndim > 1 and name not in head for name, p in model.named_parameters())
+    _set_mode(model, True, moving)
 
 
-# Names of the parameters that are trained. `last_block` is the last of timm's coarse groups (a stage of a CNN, a block
-# of a transformer) with the final norm and the classifier.
-POLICIES: dict[str, Callable[[TimmModel], set[str]]] = {
-    "frozen": _frozen,
-    "last_block": _last_block,
-    "full": _full,
+def _set_mode(module: nn.Module, trained: bool, moving: bool) -> None:
+    """A module without parameters, such as dropout, goes with the one that holds it."""
+    own = list(module.parameters())
+    trained = any(p.requires_grad for p in own) if own else trained
+    module.training = trained and (moving or not hasattr(module, "running_var"))
+    for child in module.children():
+        _set_mode(child, trained, moving)
+
+
+def _head(model: TimmModel) -> set[str]:
+    layers = _names(model.pretrained_cfg["classifier"])
+    return {name for name, _ in model.named_parameters() if name.rpartition(".")[0] in layers}
+
+
+def frozen(model: TimmModel, epoch: int) -> dict[str, float]:
+    """Nothing is trained."""
+    return {}
+
+
+def last_block(model: TimmModel, epoch: int) -> dict[str, float]:
+    """The last of timm's coarse groups (a stage of a CNN, a block of a transformer), the final norm, the classifier."""
+    groups = group_parameters(model, model.group_matcher(coarse=True))
+    return {name: 1.0 for number in sorted(groups)[-2:] for name in groups[number]}
+
+
+def full(model: TimmModel, epoch: int) -> dict[str, float]:
+    """Everything is trained."""
+    return {name: 1.0 for name, _ in model.named_parameters()}
+
+
+def warmup(model: TimmModel, epoch: int, epochs: int, then: str) -> dict[str, float]:
+    """The classifier alone for `epochs` epochs, then the policy `then` (Kumar et al. 2022, arXiv:2202.10054).
+
+    A fresh classifier would otherwise send large gradients into good features.
+    """
+    return dict.fromkeys(_head(model), 1.0) if epoch <= epochs else POLICIES[then](model, epoch)
+
+
+def layer_decay(model: TimmModel, epoch: int, decay: float) -> dict[str, float]:
+    """Everything, the learning rate times `decay` for each of timm's layers below the classifier.
+
+    As BEiT is fine-tuned (Bao et al. 2022, arXiv:2106.08254).
+    """
+    layers = group_parameters(model, model.group_matcher(coarse=False), reverse=True)
+    return {name: decay ** (max(layers.values()) - layer) for name, layer in layers.items()}
+
+
+def bias(model: TimmModel, epoch: int) -> dict[str, float]:
+    """Every parameter of at most one dimension (biases, scales and shifts of norms), and the classifier.
+
+    BitFit, Zaken et al. 2022 (arXiv:2106.10199), where LayerNorm's scales are frozen.
+    """
+    small = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
+    return dict.fromkeys(small | _head(model), 1.0)
+
+
+# The learning-rate factor of each parameter that is trained in an epoch (from 1), by its name.
+POLICIES: dict[str, Callable[..., dict[str, float]]] = {
+    "frozen": frozen,
+    "last_block": last_block,
+    "full": full,
+    "warmup": warmup,
+    "layer_decay": layer_decay,
+    "bias": bias,
 }

@@ -12,8 +12,8 @@ from torch import nn
 
 from pipeline.backbone import inputs, models
 from pipeline.backbone.augment import augment
-from pipeline.backbone.losses import LOSSES
-from pipeline.backbone.sampling import SAMPLERS
+from pipeline.backbone.losses import LOSSES, Setting
+from pipeline.backbone.sampling import SAMPLERS, Rows
 from pipeline.errors import PipelineError
 from pipeline.params import Finetune
 
@@ -61,7 +61,7 @@ def train(
     best_key, best_state, history = None, copy.deepcopy(model.state_dict()), []
     for epoch in watch(range(1, recipe.epochs + 1)):
         start = time.perf_counter()
-        train_loss = _train_epoch(model, take, labels, train_rows, classes, recipe, optimiser, schedule, rng)
+        train_loss = _train_epoch(model, take, labels, train_rows, classes, recipe, epoch, optimiser, schedule, rng)
         if not np.isfinite(train_loss):
             raise PipelineError(f"finetune, epoch {epoch}", "the training loss is not finite", "lower finetune.lr")
         val_loss, probabilities = predict(model, take, labels, val_rows, recipe.batch_size)
@@ -101,21 +101,25 @@ def _train_epoch(
     rows: np.ndarray,
     classes: int,
     recipe: Finetune,
+    epoch: int,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     rng: np.random.Generator,
 ) -> float:
     where = next(model.parameters()).device
     counts = torch.from_numpy(np.bincount(labels[rows], minlength=classes)).float().to(where)
-    order = rows[SAMPLERS[recipe.sampler.name](labels[rows], rng)]
+    setting = Setting(counts, counts.sum() - counts, (epoch - 1) / recipe.epochs)
+    known = Rows(labels[rows], classes, rows, epoch, recipe.epochs)
+    order = rows[SAMPLERS[recipe.sampler.name](known, rng, **recipe.sampler.values)]
+    amplitudes = {key: value for key, value in vars(recipe.augment).items() if key not in ("minority", "mixup")}
     models.train_mode(model)
     losses = []
     for batch in np.array_split(order, -(-len(order) // recipe.batch_size)):
-        pictures = augment(inputs.to_tensor(take(batch), where), rng, **vars(recipe.augment))
+        pictures = augment(inputs.to_tensor(take(batch), where), rng, np.ones(len(batch)), **amplitudes)
         target = torch.from_numpy(labels[batch]).long().to(where)
         with torch.autocast(where.type, torch.bfloat16, enabled=inputs.has_bf16(where)):
             logits = model(inputs.normalise(pictures, model))
-        loss = LOSSES[recipe.loss.name](logits.float(), target, counts)
+        loss = LOSSES[recipe.loss.name](logits.float(), target, setting, **recipe.loss.values).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -41,7 +41,7 @@ def run(params: Params) -> None:
             len(classes),
             params.finetune.seed,
         )
-        trainable, total = models.freeze(model, params.finetune.policy.name)
+        trainable, total = models.freeze(model, params.finetune.policy)
         log.info("%s: %s of %s parameters are trained", names[-1], f"{trainable:,}", f"{total:,}")
         history = pd.DataFrame(columns=["epoch"])
         if not frozen:

@@ -4,6 +4,7 @@ import safetensors.torch
 import torch
 
 from pipeline.backbone import encode, inputs, models
+from pipeline.choices import Choice
 from pipeline.errors import PipelineError
 
 SMALL = "resnet10t"
@@ -97,20 +98,20 @@ def test_an_unknown_model_suggests_near_names():
 @pytest.mark.parametrize("name", [SMALL, "efficientnet_b0", "vit_tiny_patch16_224"])
 def test_policies_train_more_and_more_of_the_model(name):
     model = models.create(name, "none", 3, 32, 2, 0)
-    counts = [models.freeze(model, policy)[0] for policy in ("frozen", "last_block", "full")]
+    counts = [models.freeze(model, Choice(policy))[0] for policy in ("frozen", "last_block", "full")]
     assert counts[0] == 0 < counts[1] < counts[2] == sum(p.numel() for p in model.parameters())
 
 
 def test_last_block_trains_the_last_stage_and_the_classifier_only():
     model = models.create(SMALL, "none", 3, 32, 2, 0)
-    models.freeze(model, "last_block")
+    models.freeze(model, Choice("last_block"))
     trained = {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained == {"layer4", "fc"}
 
 
 def test_frozen_layers_keep_their_batch_norm_statistics():
     model = models.create(SMALL, "none", 3, 32, 2, 0)
-    models.freeze(model, "last_block")
+    models.freeze(model, Choice("last_block"))
     before = {key: value.clone() for key, value in model.state_dict().items() if "running_mean" in key}
     models.train_mode(model)
     model(torch.rand(4, 3, 32, 32))
