@@ -164,6 +164,18 @@ def _head(model: TimmModel) -> set[str]:
     return {name for name, _ in model.named_parameters() if name.rpartition(".")[0] in layers}
 
 
+def _layers(model: TimmModel, coarse: bool) -> dict[str, int]:
+    """The number of the layer that each parameter belongs to, from the input on."""
+    try:
+        return group_parameters(model, model.group_matcher(coarse=coarse), reverse=True)
+    except (AttributeError, AssertionError):  # a few models have no groups, or none of that kind
+        raise PipelineError(
+            "finetune.policy",
+            f"timm does not say which layers {model.pretrained_cfg['architecture']} has",
+            "set it to full, bias or frozen, or take another model",
+        ) from None
+
+
 def frozen(model: TimmModel, epoch: int) -> dict[str, float]:
     """Nothing is trained."""
     return {}
@@ -171,8 +183,8 @@ def frozen(model: TimmModel, epoch: int) -> dict[str, float]:
 
 def last_block(model: TimmModel, epoch: int) -> dict[str, float]:
     """The last of timm's coarse groups (a stage of a CNN, a block of a transformer), the final norm, the classifier."""
-    groups = group_parameters(model, model.group_matcher(coarse=True))
-    return {name: 1.0 for number in sorted(groups)[-2:] for name in groups[number]}
+    layers = _layers(model, coarse=True)
+    return {name: 1.0 for name, layer in layers.items() if layer >= max(layers.values()) - 1}
 
 
 def full(model: TimmModel, epoch: int) -> dict[str, float]:
@@ -193,7 +205,7 @@ def layer_decay(model: TimmModel, epoch: int, decay: float) -> dict[str, float]:
 
     As BEiT is fine-tuned (Bao et al. 2022, arXiv:2106.08254).
     """
-    layers = group_parameters(model, model.group_matcher(coarse=False), reverse=True)
+    layers = _layers(model, coarse=False)
     return {name: decay ** (max(layers.values()) - layer) for name, layer in layers.items()}
 
 

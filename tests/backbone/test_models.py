@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 import safetensors.torch
+import timm
 import torch
+from torch import nn
 
 from pipeline.backbone import encode, inputs, models
 from pipeline.choices import Choice
@@ -95,28 +97,114 @@ def test_an_unknown_model_suggests_near_names():
         models.create("resnet10x", "none", 1, 32, 2, 0)
 
 
-@pytest.mark.parametrize("name", [SMALL, "efficientnet_b0", "vit_tiny_patch16_224"])
-def test_policies_train_more_and_more_of_the_model(name):
-    model = models.create(name, "none", 3, 32, 2, 0)
-    counts = [models.freeze(model, Choice(policy))[0] for policy in ("frozen", "last_block", "full")]
-    assert counts[0] == 0 < counts[1] < counts[2] == sum(p.numel() for p in model.parameters())
+POLICIES = [
+    Choice("frozen"),
+    Choice("last_block"),
+    Choice("full"),
+    Choice("warmup", {"epochs": 2, "then": "last_block"}),
+    Choice("layer_decay", {"decay": 0.5}),
+    Choice("bias"),
+]
 
 
-def test_last_block_trains_the_last_stage_and_the_classifier_only():
-    model = models.create(SMALL, "none", 3, 32, 2, 0)
-    models.freeze(model, Choice("last_block"))
-    trained = {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
-    assert trained == {"layer4", "fc"}
+@pytest.fixture(params=[SMALL, "mobilenetv3_small_050", "test_vit"])
+def model(request):
+    return models.create(request.param, "none", 3, 32, 2, 0)
 
 
-def test_frozen_layers_keep_their_batch_norm_statistics():
-    model = models.create(SMALL, "none", 3, 32, 2, 0)
-    models.freeze(model, Choice("last_block"))
-    before = {key: value.clone() for key, value in model.state_dict().items() if "running_mean" in key}
+def layers(names):
+    return {name.rpartition(".")[0] for name in names}
+
+
+def test_every_policy_is_tested():
+    assert [policy.name for policy in POLICIES] == list(models.POLICIES)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_only_what_a_policy_trains_gets_a_gradient(model, policy, epoch):
+    trainable, total = models.freeze(model, policy, epoch)
+    factors = models.POLICIES[policy.name](model, epoch, **policy.values)
     models.train_mode(model)
+    if factors:
+        model(torch.rand(4, 3, 32, 32)).square().sum().backward()
+    assert {name for name, parameter in model.named_parameters() if parameter.grad is not None} == set(factors)
+    assert trainable == sum(model.get_parameter(name).numel() for name in factors)
+    assert total == sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_batch_norm_statistics_move_only_where_the_weights_of_layers_are_trained(model, policy, epoch):
+    models.freeze(model, Choice("full"))
+    models.train_mode(model)  # an earlier epoch leaves no trace
+    models.freeze(model, policy, epoch)
+    models.train_mode(model)
+    before = {key: value.clone() for key, value in model.named_buffers() if key.endswith("running_mean")}
     model(torch.rand(4, 3, 32, 32))
-    moved = {key.split(".")[0] for key, value in before.items() if not torch.equal(value, model.state_dict()[key])}
-    assert moved == {"layer4"}
+    moved = layers(key for key, value in before.items() if not torch.equal(value, model.get_buffer(key)))
+    trained = layers(name for name, parameter in model.named_parameters() if parameter.requires_grad)
+    assert moved == (set() if policy.name == "bias" else layers(before) & trained)
+
+
+def test_frozen_blocks_drop_nothing():
+    model = timm.create_model("test_vit", num_classes=2, drop_path_rate=0.5, proj_drop_rate=0.5, img_size=32)
+    models.freeze(model, Choice("last_block"))
+    models.train_mode(model)
+    pictures = torch.rand(8, 3, 32, 32)
+    one, other = (model.forward_intermediates(pictures, indices=[4, 5], intermediates_only=True) for _ in range(2))
+    assert torch.equal(one[0], other[0])
+    assert not torch.equal(one[1], other[1])
+
+
+def test_parameters_trained_by_policy_as_literal_counts():
+    model = models.create(SMALL, "none", 3, 32, 2, 0)
+    assert [models.freeze(model, policy)[0] for policy in POLICIES] == [0, 3674114, 4923514, 1026, 4923514, 6898]
+    assert models.freeze(model, POLICIES[3], 3) == (3674114, 4923514)
+
+
+def test_last_block_trains_the_last_stage_and_the_classifier():
+    model = models.create(SMALL, "none", 3, 32, 2, 0)
+    assert {name.split(".")[0] for name in models.last_block(model, 1)} == {"layer4", "fc"}
+
+
+def test_a_warm_up_trains_the_classifier_alone_and_then_as_the_policy_that_follows(model):
+    classifier = model.pretrained_cfg["classifier"]
+    assert set(models.warmup(model, 2, 2, "full")) == {f"{classifier}.weight", f"{classifier}.bias"}
+    assert models.warmup(model, 3, 2, "full") == models.full(model, 3)
+
+
+def test_layer_decay_lowers_the_learning_rate_layer_by_layer():
+    model = models.create(SMALL, "none", 3, 32, 2, 0)
+    factors = models.layer_decay(model, 1, 0.5)
+    assert set(factors) == {name for name, _ in model.named_parameters()}
+    tops = {(name.split(".")[0], factor) for name, factor in factors.items()}
+    assert tops == {
+        ("conv1", 1 / 32), ("bn1", 1 / 32), ("layer1", 1 / 16), ("layer2", 1 / 8), ("layer3", 1 / 4), ("layer4", 1 / 2),
+        ("fc", 1),
+    }  # fmt: skip
+
+
+def test_bias_trains_biases_norms_and_the_classifier(model):
+    names = models.bias(model, 1)
+    norms = {
+        f"{path}.{kind}"
+        for path, module in model.named_modules()
+        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)
+        for kind in ("weight", "bias")
+    }
+    biases = {name for name, _ in model.named_parameters() if name.endswith("bias")}
+    assert set(names) == biases | norms | {f"{model.pretrained_cfg['classifier']}.weight"}
+
+
+@pytest.mark.parametrize("policy", [POLICIES[1], POLICIES[4]], ids=str)
+def test_a_model_without_known_layers_is_refused_where_they_matter(policy):
+    with torch.device("meta"):
+        model = timm.create_model("poolformer_s12")
+    with pytest.raises(
+        PipelineError, match=r"which layers poolformer_s12 has\n  Remedy: set it to full, bias or frozen"
+    ):
+        models.freeze(model, policy)
 
 
 def test_grey_pictures_are_normalised_by_the_mean_of_the_colours():
