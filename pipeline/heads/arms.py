@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.heads.classifiers import HEADS
+from pipeline.heads.classifiers import HEADS, Constant
 from pipeline.heads.resamplers import RESAMPLERS
 
 
@@ -22,14 +22,14 @@ class FittedArm:
     """One fold of an arm.
 
     Attributes:
-        scaler: fitted on the training rows.
-        head: fitted on the scaled and resampled training rows.
+        scaler: fitted on the training rows; of several labels a list, one for each.
+        head: fitted on the scaled and resampled training rows; of several labels a list, one for each.
         probabilities: of the rows to predict, (m, K) float64; a class without training rows has 0.
-        counts_before: training rows of each class, (K,) int.
+        counts_before: training rows of each class, or that have each label, (K,) int.
         counts_after: the same after resampling.
         seconds_resample: wall time.
         seconds_fit: wall time.
-        notes: by class number, where the resampler did not do what was asked for.
+        notes: by class number, where what was done is not what was asked for.
     """
 
     scaler: Any
@@ -50,7 +50,7 @@ def fit_fold(
     classes: int,
     resample: Callable[..., Any],
     head: Callable[..., Any],
-    seed: tuple[int, int],
+    seed: tuple[int, ...],
 ) -> FittedArm:
     """Fit on the training rows and predict the others.
 
@@ -86,6 +86,57 @@ def fit_fold(
         resampled - start,
         fitted - resampled,
         rows.notes,
+    )
+
+
+def fit_label(
+    X: np.ndarray,
+    marks: np.ndarray,
+    train: np.ndarray,
+    predict: np.ndarray,
+    resample: Callable[..., Any],
+    head: Callable[..., Any],
+    seed: tuple[int, ...],
+) -> FittedArm:
+    """Fit one label, absent (0) or present (1), on the training rows where it is known: an arm of two classes.
+
+    Where these rows do not have both, the probability is a constant: (present + 1) / (known + 2), Laplace's rule of
+    succession.
+
+    Args:
+        X: features, (n, D) float32.
+        marks: (n,) int8, 1 present, 0 absent, -1 missing.
+        train: positions to learn from.
+        predict: positions to predict.
+        resample: of RESAMPLERS, with its params bound.
+        head: of HEADS, with its params bound.
+        seed: entropy, such as (seed, fold, label).
+    """
+    known = train[marks[train] >= 0]
+    counts = np.bincount(marks[known], minlength=2)
+    if counts.all():
+        return fit_fold(X, marks, known, predict, 2, resample, head, seed)
+    constant = Constant((counts[1] + 1) / (counts.sum() + 2))
+    said = "present in none" if counts[0] else "present in all" if counts[1] else "known of none"
+    notes = {1: f"{said} of the training rows, the same probability {constant.present:.3g} for every image"}
+    return FittedArm(None, constant, constant.predict_proba(predict), counts, counts, 0.0, 0.0, notes)
+
+
+def join_labels(each: Sequence[FittedArm]) -> FittedArm:
+    """The arm of L labels from those of `fit_label`: probabilities and counts of being present, (m, L) and (L,)."""
+    return FittedArm(
+        [one.scaler for one in each],
+        [one.head for one in each],
+        np.stack([one.probabilities[:, 1] for one in each], axis=1),
+        np.array([one.counts_before[1] for one in each]),
+        np.array([one.counts_after[1] for one in each]),
+        sum(one.seconds_resample for one in each),
+        sum(one.seconds_fit for one in each),
+        {
+            label: "; ".join(note if own else f"rows without it: {note}" for own, note in one.notes.items())
+            for label, one in enumerate(each)
+            if one.notes
+        },
     )
 
 

@@ -1,7 +1,21 @@
 """Heads by name: (random_state: int, **params) → an unfitted scikit-learn classifier."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Stands for the head of a label that is present in all training rows or in none: nothing can be learned."""
+
+    present: float
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """The same (m, 2) float64 for every row."""
+        return np.tile([1 - self.present, self.present], (len(X), 1))
 
 
 def logistic(random_state: int, C: float, max_iter: int) -> Any:

@@ -110,7 +110,7 @@ def _lacking(y: np.ndarray) -> dict[int, int]:
 
 
 def _shrunk(k: int, asked: int) -> str:
-    return f"{k} neighbours instead of {asked}, since it has {k + 1} rows" if k < asked else ""
+    return f"{k} neighbour{'s' if k > 1 else ''} instead of {asked}, since it has {k + 1} rows" if k < asked else ""
 
 
 RESAMPLERS: dict[str, Callable[..., Resampled]] = {

@@ -2,9 +2,16 @@
 
 import numpy as np
 
-from pipeline.judge.tally import Predictions
+from pipeline.judge.tally import Multilabel, Predictions
 
 POINTS = 200  # at most, per curve: more than a figure can show
+
+
+def each(given: Predictions | Multilabel) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """`roc_and_pr` by number of every class that is told from the rest (of two the second), or of every label."""
+    if isinstance(given, Predictions):
+        return {number: roc_and_pr(given, number) for number in given.against_rest}
+    return {number: roc_and_pr(of, 1) for number, (_, of) in enumerate(given.each)}
 
 
 def roc_and_pr(predictions: Predictions, number: int) -> tuple[np.ndarray, np.ndarray]:

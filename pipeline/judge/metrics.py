@@ -22,8 +22,6 @@ from pipeline.judge.tally import Multilabel, Predictions, Tally, predictions, ra
 
 Kappa = Literal["quadratic", "linear", "none"]
 
-SMALLEST = float(np.finfo(np.float64).eps)  # the least probability in log loss, as in scikit-learn
-
 Metric = Callable[[Tally], np.ndarray]
 
 
@@ -99,15 +97,12 @@ def brier(tally: Tally) -> np.ndarray:
 
     Of two classes or of a label it is twice the squared distance of the positive one, so that it keeps this range.
     """
-    given = tally.predictions
-    return ratio(tally.weighted(((given.probabilities - given.targets) ** 2).sum(axis=1)), tally.total)
+    return ratio(tally.weighted(tally.predictions.squares), tally.total)
 
 
 def log_loss(tally: Tally) -> np.ndarray:
-    """Negative log of the probability of the label, nats, clipped at SMALLEST; less is better."""
-    given = tally.predictions
-    of_label = np.take_along_axis(given.probabilities, given.labels[:, None], axis=1)[:, 0].astype(np.float64)
-    return ratio(tally.weighted(-np.log(of_label.clip(SMALLEST, 1 - SMALLEST))), tally.total)
+    """Negative log of the probability of the label, nats; less is better."""
+    return ratio(tally.weighted(tally.predictions.nats), tally.total)
 
 
 def ece(tally: Tally) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+SMALLEST = float(np.finfo(np.float64).eps)  # the least probability in log loss, as in scikit-learn
 BINS = 15  # of the calibration error, equally wide (Guo et al. 2017, arXiv:1706.04599)
 
 
@@ -67,6 +68,12 @@ class Predictions:
         """The class of highest probability, (n,) int; the first of equals."""
         return self.probabilities.argmax(axis=1)
 
+    @property
+    def confusion(self) -> np.ndarray:
+        """Rows by label and prediction, (K, K) int."""
+        cells = np.bincount(self.labels * self.classes + self.predicted, minlength=self.classes**2)
+        return cells.reshape(self.classes, self.classes)
+
     @cached_property
     def cells(self) -> np.ndarray:
         """One-hot cell of the confusion matrix (label by prediction), (n, K²) float32."""
@@ -78,6 +85,17 @@ class Predictions:
     def targets(self) -> np.ndarray:
         """One-hot labels, (n, K) float64."""
         return np.eye(self.classes)[self.labels]
+
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """Squared distance of probabilities and targets, (n,) float64."""
+        return ((self.probabilities - self.targets) ** 2).sum(axis=1)
+
+    @cached_property
+    def nats(self) -> np.ndarray:
+        """Negative log of the probability of the label, clipped at SMALLEST, (n,) float64."""
+        of_label = np.take_along_axis(self.probabilities, self.labels[:, None], axis=1)[:, 0].astype(np.float64)
+        return -np.log(of_label.clip(SMALLEST, 1 - SMALLEST))
 
     @cached_property
     def gaps(self) -> np.ndarray:
@@ -129,6 +147,11 @@ class Multilabel:
     def chosen(self) -> np.ndarray:
         """Whether each label is predicted of each row where it is known, (n, L) bool."""
         return (self.probabilities > 0.5) & self.known
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Of each label, rows by being present and being predicted, (L, 2, 2) int."""
+        return np.stack([of.confusion for _, of in self.each])
 
     @cached_property
     def each(self) -> list[tuple[slice | np.ndarray, Predictions]]:

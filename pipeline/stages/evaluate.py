@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import pandas as pd
 
 from pipeline import artifacts, engine, storage
 from pipeline.errors import PipelineError
-from pipeline.judge import collapse, comparison, curves, intervals
+from pipeline.judge import collapse, comparison, curves, intervals, tally
 from pipeline.judge.arms import Judged, Rows, judge
-from pipeline.judge.tally import Predictions
+from pipeline.judge.tally import Multilabel, Predictions
 from pipeline.params import Params
 
 log = logging.getLogger(__name__)
@@ -27,9 +28,10 @@ def run(params: Params) -> None:
     check_same_rows(tables)
     shared = next(iter(tables.values()))
     classes = class_names(shared)
-    warn_of_empty_classes(shared, classes)
     index = artifacts.load_index()
     val, test = ({arm: rows_of(table, role, index) for arm, table in tables.items()} for role in ("val", "test"))
+    for role, rows in (("val", val), ("test", test)):
+        check_classes(next(iter(rows.values())).predictions, role, classes)
     each = (judge(val[arm], test[arm], how.kappa, how.draws, how.confidence, how.seed) for arm in tables)
     judged = dict(zip(tables, engine.track(each, len(tables), "evaluate"), strict=True))
     constant = {arm for arm, rows in val.items() if collapse.is_constant(rows.predictions)}
@@ -54,23 +56,27 @@ def in_order(arm: str, predictions: pd.DataFrame) -> pd.DataFrame:
     for role in ("val", "test"):
         if role not in set(predictions["role"]):
             raise PipelineError(path, f"has no {role} row", "look at artifacts/splits.json; then run `dvc repro`")
-    unknown = sorted(set(predictions["label"]) - set(classes))
-    if unknown:
-        raise PipelineError(path, f"has no probability of class {', '.join(unknown)}", _refit(arm))
     values = predictions[[f"p_{name}" for name in classes]].to_numpy()
-    wrong = ~((values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) < 1e-3))
-    if wrong.any():
-        what = f"{wrong.sum()} of {len(wrong)} rows hold no probabilities that sum to 1"
-        raise PipelineError(path, what, _refit(arm))
+    sound = np.all((values >= 0) & (values <= 1 + 1e-3), axis=1)
+    if marks := mark_columns(predictions):
+        unknown, wanted = set(marks) ^ {f"y_{name}" for name in classes}, "from 0 to 1"
+    else:
+        unknown, wanted = set(predictions["label"]) - set(classes), "that sum to 1"
+        sound &= np.abs(values.sum(axis=1) - 1) < 1e-3
+    if unknown:
+        raise PipelineError(path, f"has no probability of class {', '.join(sorted(unknown))}", _refit(arm))
+    if not sound.all():
+        raise PipelineError(path, f"{(~sound).sum()} of {len(sound)} rows hold no probabilities {wanted}", _refit(arm))
     return predictions.sort_values(["image_id", "fold"], kind="stable", ignore_index=True)
 
 
 def check_same_rows(tables: Mapping[str, pd.DataFrame]) -> None:
     """Raise a PipelineError unless the arms have the same images, folds, roles, labels and classes."""
     (first, expected), *others = tables.items()
-    keys = ["image_id", "fold", "role", "label"]
+    keys = ["image_id", "fold", "role", "label", *mark_columns(expected)]
     for arm, found in others:
-        if class_names(found) != class_names(expected) or not found[keys].equals(expected[keys]):
+        same = set(keys) <= set(found) and class_names(found) == class_names(expected)
+        if not same or not found[keys].equals(expected[keys]):
             what = f"its images, folds, roles, labels or classes are not those of {first}"
             raise PipelineError(artifacts.FITS / arm, what, f"{_refit(first)}, and {arm} likewise")
 
@@ -84,12 +90,27 @@ def class_names(predictions: pd.DataFrame) -> list[str]:
     return [name.removeprefix("p_") for name in predictions.columns if name.startswith("p_")]
 
 
-def warn_of_empty_classes(predictions: pd.DataFrame, classes: Sequence[str]) -> None:
-    """Log which classes have no test row."""
-    there = set(predictions.loc[predictions["role"] == "test", "label"])
-    empty = [name for name in classes if name not in there]
-    if empty:
-        log.warning("no test row of class %s: means over classes leave it out", ", ".join(empty))
+def mark_columns(predictions: pd.DataFrame) -> list[str]:
+    """The columns that say whether each label is present, absent or missing; none where an image has one class."""
+    return [name for name in predictions.columns if name.startswith("y_")]
+
+
+def check_classes(given: Predictions | Multilabel, role: str, classes: Sequence[str]) -> None:
+    """Log which classes have no test row.
+
+    Raises:
+        PipelineError: labels of which none is present in some rows of the role and absent in others.
+    """
+    lacking = np.asarray(~given.present.any(axis=0))
+    if isinstance(given, Multilabel):
+        lacking |= ~(given.known & ~given.present).any(axis=0)
+        if lacking.all():
+            what = f"no label is both present and absent in the {role} rows: there is nothing to judge"
+            raise PipelineError(artifacts.FITS, what, "give the split more images of each label, or name other labels")
+    empty = [name for name, lacks in zip(classes, lacking, strict=True) if lacks]
+    if empty and role == "test":
+        kind = "of class" if isinstance(given, Predictions) else "with, or none without,"
+        log.warning("no test row %s %s: means over classes leave it out", kind, ", ".join(empty))
 
 
 def rows_of(predictions: pd.DataFrame, role: str, index: pd.DataFrame) -> Rows:
@@ -99,9 +120,13 @@ def rows_of(predictions: pd.DataFrame, role: str, index: pd.DataFrame) -> Rows:
     if pd.isna(groups).any():
         what = f"{pd.isna(groups).sum()} predictions are of images that index.parquet lacks"
         raise PipelineError(artifacts.FITS, what, "run `dvc repro`, so that the fits follow the index")
-    labels = pd.Categorical(here["label"], categories=classes).codes.astype(np.int64)
+    marks = mark_columns(here)
+    labels = (
+        here[marks] if marks else pd.Series(pd.Categorical(here["label"], categories=classes).codes, dtype=np.int64)
+    )
     probabilities = here[[f"p_{name}" for name in classes]].to_numpy(np.float64)
-    return Rows(Predictions(labels, probabilities), here["fold"].to_numpy(), intervals.codes(groups))
+    of = tally.predictions(labels.to_numpy(), probabilities)
+    return Rows(of, here["fold"].to_numpy(), intervals.codes(groups))
 
 
 def fit_seconds(report: Mapping[str, Any]) -> float:
@@ -150,26 +175,29 @@ def save_arms(
     _save_table(artifacts.EVALUATION / "arms.csv", pd.DataFrame(rows))
 
 
-def save_classes(judged: Mapping[str, Judged], tested: Mapping[str, Predictions], classes: Sequence[str]) -> None:
-    """Write per_class.csv and confusion.json (label by prediction) of every arm, on test."""
+def save_classes(
+    judged: Mapping[str, Judged], tested: Mapping[str, Predictions | Multilabel], classes: Sequence[str]
+) -> None:
+    """Write per_class.csv and confusion.json (label by prediction; a 2 by 2 table per label) of every arm, on test."""
     tables = [pd.DataFrame({"arm": arm, "class": classes, **one.classwise}) for arm, one in judged.items()]
     _save_table(artifacts.EVALUATION / "per_class.csv", pd.concat(tables))
-    counts = {arm: _confusion(of).tolist() for arm, of in tested.items()}
+    counts = {arm: of.confusion.tolist() for arm, of in tested.items()}
     storage.save_json(artifacts.EVALUATION / "confusion.json", {**counts, "classes": list(classes)})
 
 
-def _confusion(of: Predictions) -> np.ndarray:
-    return np.bincount(of.labels * of.classes + of.predicted, minlength=of.classes**2).reshape(-1, of.classes)
-
-
-def save_selected(test: Predictions, images: pd.Series, classes: Sequence[str]) -> None:
+def save_selected(test: Predictions | Multilabel, images: pd.Series, classes: Sequence[str]) -> None:
     """Write predictions.csv, roc.csv and pr.csv of the selected arm, on test."""
-    names = np.array(classes, dtype=object)
-    table = {"image_id": images, "actual": names[test.labels], "predicted": names[test.predicted]}
+    table = {"image_id": images, "actual": _names(test.present, classes), "predicted": _names(test.chosen, classes)}
     _save_table(artifacts.EVALUATION / "predictions.csv", pd.DataFrame(table))
-    roc, pr = zip(*(curves.roc_and_pr(test, number) for number in range(len(classes))), strict=True)
-    _save_table(artifacts.EVALUATION / "roc.csv", _curves(roc, classes, ["fpr", "tpr"]))
-    _save_table(artifacts.EVALUATION / "pr.csv", _curves(pr, classes, ["recall", "precision"]))
+    drawn = {classes[number]: both for number, both in curves.each(test).items()}
+    roc, pr = zip(*drawn.values(), strict=True)
+    _save_table(artifacts.EVALUATION / "roc.csv", _curves(roc, list(drawn), ["fpr", "tpr"]))
+    _save_table(artifacts.EVALUATION / "pr.csv", _curves(pr, list(drawn), ["recall", "precision"]))
+
+
+def _names(of: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """The classes of each row, (n, K) bool, as the index writes them: joined, or `No Finding`."""
+    return ["|".join(compress(classes, row)) or artifacts.NO_FINDING for row in of.tolist()]
 
 
 def _curves(points: Sequence[np.ndarray], classes: Sequence[str], columns: list[str]) -> pd.DataFrame:

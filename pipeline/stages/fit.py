@@ -2,7 +2,10 @@
 
 import logging
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +20,18 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "lightgbm")
 SOURCES = provenance.sources(__file__, heads)
 
 
+@dataclass(frozen=True)
+class _Unit:
+    """One question to one fold: which class, or whether one label is there."""
+
+    fold: int
+    X: np.ndarray  # (n, D) float32
+    targets: np.ndarray  # (n,) int, or (n, L) int8
+    train: np.ndarray  # positions
+    predict: np.ndarray
+    label: int | None
+
+
 def run(params: Params, arm: str) -> None:
     """Fit one arm on the training rows of every fold and predict its validation and test rows."""
     resampler, _, head = arm.rpartition("-")
@@ -26,8 +41,8 @@ def run(params: Params, arm: str) -> None:
     classes = artifacts.classes(index, params.data.classes)
     folds = sorted(splits["fold"].unique())
     rows = [artifacts.join_rows(features.rows, index, splits[splits["fold"] == fold], classes) for fold in folds]
-    units = [(fold, features.of_fold(fold), of) for fold, of in zip(folds, rows, strict=True)]
-    work = partial(_fit_fold, classes=len(classes), resample=resample, head=make_head, seed=params.fit.seed)
+    units = [unit for fold, of in zip(folds, rows, strict=True) for unit in _units(fold, features, of, classes)]
+    work = partial(_fit, classes=len(classes), resample=resample, head=make_head, seed=params.fit.seed)
     cores = engine.workers(params.engine.workers)
     with warnings.catch_warnings(record=True) as caught, arms.threads_each(max(1, cores // len(units))):
         warnings.simplefilter("always")
@@ -38,13 +53,17 @@ def run(params: Params, arm: str) -> None:
     said = sorted({f"{warning.category.__name__}: {str(warning.message).splitlines()[0]}" for warning in caught})
     for message in said:
         log.warning(message)
-    predictions = [_predictions(fold, of, one, classes) for fold, of, one in zip(folds, rows, fitted, strict=True)]
+    parts = [[one for unit, one in zip(units, fitted, strict=True) if unit.fold == fold] for fold in folds]
+    multilabel = bool(artifacts.label_columns(index))
+    of_folds = [arms.join_labels(part) if multilabel else part[0] for part in parts]
+    kind = "label" if multilabel else "class"
+    predictions = [_predictions(fold, of, one, classes) for fold, of, one in zip(folds, rows, of_folds, strict=True)]
     report = {
         "arm": arm,
         "resampler": resampler,
         "head": head,
         "classes": classes,
-        "folds": [_describe(fold, one, classes) for fold, one in zip(folds, fitted, strict=True)],
+        "folds": [_describe(fold, one, classes, kind) for fold, one in zip(folds, of_folds, strict=True)],
         "warnings": said,
         "made_by": provenance.of(
             "fit",
@@ -57,13 +76,13 @@ def run(params: Params, arm: str) -> None:
             SOURCES,
         ),
     }
-    pairs = [{"scaler": one.scaler, "head": one.head} for one in fitted]
+    pairs = [{"scaler": one.scaler, "head": one.head} for one in of_folds]
     artifacts.save_fit(arm, pd.concat(predictions, ignore_index=True), pairs, report)
 
 
-def _fit_fold(unit: tuple[int, np.ndarray, pd.DataFrame], classes: int, resample, head, seed: int) -> arms.FittedArm:
-    fold, X, rows = unit
-    train, predict = _positions(rows)
+def _units(fold: int, features: artifacts.Features, rows: pd.DataFrame, classes: Sequence[str]) -> list[_Unit]:
+    """What is to be fitted in a fold: one head for all classes, or one for each label."""
+    X, (train, predict) = features.of_fold(fold), _positions(rows)
     if not len(train) or not len(predict):
         raise PipelineError(
             f"fit, fold {fold}",
@@ -74,7 +93,19 @@ def _fit_fold(unit: tuple[int, np.ndarray, pd.DataFrame], classes: int, resample
         raise PipelineError(
             "artifacts/features", "has values that are not finite", "run `dvc repro audit` to see which"
         )
-    return arms.fit_fold(X, rows["label_number"].to_numpy(), train, predict, classes, resample, head, (seed, fold))
+    targets = artifacts.targets(rows, classes)
+    labels = [None] if targets.ndim == 1 else range(len(classes))
+    return [_Unit(fold, X, targets, train, predict, label) for label in labels]
+
+
+def _fit(
+    unit: _Unit, classes: int, resample: Callable[..., Any], head: Callable[..., Any], seed: int
+) -> arms.FittedArm:
+    X, train, predict = unit.X, unit.train, unit.predict
+    if unit.label is None:
+        return arms.fit_fold(X, unit.targets, train, predict, classes, resample, head, (seed, unit.fold))
+    marks = unit.targets[:, unit.label]
+    return arms.fit_label(X, marks, train, predict, resample, head, (seed, unit.fold, unit.label))
 
 
 def _positions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -83,17 +114,20 @@ def _positions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _predictions(fold: int, rows: pd.DataFrame, fitted: arms.FittedArm, classes: list[str]) -> pd.DataFrame:
-    frame = rows.iloc[_positions(rows)[1]][["image_id", "role", "label"]].reset_index(drop=True)
+    here = rows.iloc[_positions(rows)[1]].reset_index(drop=True)
+    frame = here[["image_id", "role", "label"]]
     frame.insert(1, "fold", fold)
+    if artifacts.label_columns(here):
+        frame = frame.join(pd.DataFrame(artifacts.targets(here, classes), columns=[f"y_{name}" for name in classes]))
     return frame.join(pd.DataFrame(fitted.probabilities, columns=[f"p_{name}" for name in classes]))
 
 
-def _describe(fold: int, fitted: arms.FittedArm, classes: list[str]) -> dict[str, object]:
+def _describe(fold: int, fitted: arms.FittedArm, classes: list[str], kind: str) -> dict[str, object]:
     return {
         "fold": fold,
         "counts_before": dict(zip(classes, fitted.counts_before.tolist(), strict=True)),
         "counts_after": dict(zip(classes, fitted.counts_after.tolist(), strict=True)),
         "seconds_resample": fitted.seconds_resample,
         "seconds_fit": fitted.seconds_fit,
-        "warnings": [f"class {classes[label]}: {note}" for label, note in fitted.notes.items()],
+        "warnings": [f"{kind} {classes[number]}: {note}" for number, note in fitted.notes.items()],
     }

@@ -222,3 +222,86 @@ def test_a_value_that_a_library_refuses_is_one_of_the_refusals(name, key, value)
     except Exception as error:
         caught = error
     assert isinstance(caught, arms.refusals())
+
+
+def fit_label(X, marks, train, predict, name="logistic", resampler="smote", seed=(0, 0, 0)):
+    return arms.fit_label(
+        X,
+        np.asarray(marks, np.int8),
+        train,
+        predict,
+        arms.bind_resampler(resampler, VALUES["resamplers"][resampler]),
+        arms.bind_head(name, VALUES["heads"][name]),
+        seed,
+    )
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head_learns_a_label(name):
+    X, y = blobs([100, 50])
+    fitted = fit_label(X, y, np.arange(110), np.arange(110, 150), name)
+    assert fitted.probabilities.shape == (40, 2)
+    assert ((fitted.probabilities[:, 1] > 0.5) == (y[110:] == 1)).mean() > 0.8
+
+
+def test_rows_where_a_label_is_not_known_teach_it_nothing_and_are_predicted_all_the_same():
+    X, y = blobs([100, 50])
+    marks, train, predict = y.astype(np.int8), np.arange(110), np.arange(110, 150)
+    unknown = np.random.default_rng(0).permutation(150)[:60]
+    marks[unknown] = -1
+    other = X.copy()
+    other[np.intersect1d(unknown, train)] = 1e6
+    known = np.setdiff1d(train, unknown)
+    one, same = fit_label(X, marks, train, predict), fit_label(other, marks, train, predict)
+    np.testing.assert_array_equal(one.probabilities, same.probabilities)
+    np.testing.assert_array_equal(one.probabilities, fit_label(X, y, known, predict).probabilities)
+    assert one.counts_before.tolist() == np.bincount(y[known]).tolist()
+    assert len(one.probabilities) == 40
+
+
+@pytest.mark.parametrize(
+    ("mark", "constant", "note"),
+    [
+        (0, 1 / 22, "present in none of the training rows, the same probability 0.0455 for every image"),
+        (1, 21 / 22, "present in all of the training rows, the same probability 0.955 for every image"),
+        (-1, 1 / 2, "known of none of the training rows, the same probability 0.5 for every image"),
+    ],
+)
+def test_a_label_of_one_answer_gets_a_constant_probability_and_says_so(mark, constant, note):
+    X, y = blobs([15, 15])
+    marks = np.where(np.arange(30) < 20, mark, y)
+    fitted = fit_label(X, marks, np.arange(20), np.arange(20, 30))
+    np.testing.assert_allclose(fitted.probabilities, np.tile([1 - constant, constant], (10, 1)))
+    np.testing.assert_array_equal(fitted.head.predict_proba(X[20:]), fitted.probabilities)
+    assert fitted.notes == {1: note}
+
+
+def test_labels_are_joined_in_their_order_with_the_counts_of_being_present():
+    X, y = blobs([20, 3, 40])
+    train, predict = np.arange(50), np.arange(50, 63)
+    each = [fit_label(X, y == label, train, predict, seed=(0, 0, label)) for label in range(3)]
+    each.append(fit_label(X, np.zeros(63), train, predict))
+    joined = arms.join_labels(each)
+    assert joined.probabilities.shape == (13, 4)
+    np.testing.assert_array_equal(joined.probabilities[:, 2], each[2].probabilities[:, 1])
+    assert joined.counts_before.tolist() == [*np.bincount(y[:50]).tolist(), 0]
+    larger = [max((y[:50] == label).sum(), (y[:50] != label).sum()) for label in range(3)]
+    assert joined.counts_after.tolist() == [*larger, 0]
+    assert set(joined.notes) == {1, 3}
+    assert joined.notes[1] == "1 neighbour instead of 5, since it has 2 rows"
+
+
+def test_what_is_said_of_the_rows_without_a_label_says_so():
+    X, y = blobs([3, 20])
+    joined = arms.join_labels([fit_label(X, y, np.arange(23), np.arange(23))])
+    assert joined.notes == {0: "rows without it: 2 neighbours instead of 5, since it has 3 rows"}
+
+
+def test_labels_with_seeds_of_their_own_get_other_offsets():
+    X, y = blobs([40, 10])
+    one, same, other = (
+        fit_label(X, y, np.arange(50), np.arange(50), seed=(0, 0, label)).probabilities for label in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
