@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from pipeline import params, splitting
-from pipeline.backbone import inputs, models, train
+from pipeline.backbone import inputs, models, steps, train
 from pipeline.judge import metrics
 
 MODEL, SEED = "resnet18", 0
@@ -43,7 +43,7 @@ def main() -> None:
     rows = [np.flatnonzero(roles == role) for role in range(3)]
     plain = Plain(pictures, labels, rows, len(classes), epochs)
     model, history, plain_seconds = run(pictures, labels, rows, len(classes), epochs, plain)
-    ours = metrics.score(labels[rows[2]], train.predict(model, pictures.__getitem__, labels, rows[2], 256)[1])
+    ours = metrics.score(labels[rows[2]], steps.predict(model, data_of(pictures, labels, rows), rows[2], 256)[1])
     theirs = metrics.score(labels[rows[2]], plain.predict(rows[2]))
     claims.publish(
         {
@@ -73,16 +73,20 @@ def run(pictures, labels, rows, classes: int, epochs: int, plain: "Plain"):
             seconds.append(time.perf_counter() - start)
             yield number
 
-    def judge(truth, probabilities):
+    def rate(truth, probabilities):
         scores = metrics.score(truth, probabilities)
-        return metrics.selection_key(scores, ["balanced_accuracy_adjusted", "kappa", "auc"]), scores
+        key = metrics.selection_key(scores, ["balanced_accuracy_adjusted", "kappa", "auc"])
+        return train.Rating(key, scores, np.full(classes, np.nan), [])
 
     model = models.create(MODEL, "none", 3, pictures.shape[1], classes, SEED)
-    models.freeze(model, recipe.policy)
-    model, history = train.train(
-        model, pictures.__getitem__, labels, rows[0], rows[1], classes, recipe, judge, in_turns
-    )
+    data = data_of(pictures, labels, rows)
+    model, history = train.train(model, data, recipe, rate, watch=in_turns)
     return model, history, seconds
+
+
+def data_of(pictures, labels, rows) -> train.Data:
+    numbers = np.arange(len(labels))
+    return train.Data(pictures.__getitem__, labels, numbers, numbers.astype(str), labels.max() + 1, rows[0], rows[1])
 
 
 class Plain:

@@ -4,8 +4,12 @@ Paths are relative to the folder that holds params.yaml. A writer leaves the old
 of one; a reader distrusts the disk and names the command that rebuilds what it refuses.
 """
 
+import hashlib
+import json
+import logging
 import math
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +23,8 @@ import pandas as pd
 from pipeline import provenance, storage
 from pipeline.errors import PipelineError
 
+log = logging.getLogger(__name__)
+
 ROOT = Path("artifacts")
 INDEX = ROOT / "index.parquet"
 SCAN = ROOT / "scan.parquet"
@@ -28,6 +34,7 @@ SPLITS = ROOT / "splits.parquet"
 SPLITS_SUMMARY = ROOT / "splits.json"
 PIXELS = ROOT / "pixels"
 BACKBONE = ROOT / "backbone"
+CHECKPOINTS = ROOT / "checkpoints"
 FEATURES = ROOT / "features"
 FITS = ROOT / "fits"
 METRICS = ROOT / "metrics.json"
@@ -333,6 +340,45 @@ def load_history(name: str) -> pd.DataFrame:
     return pd.read_csv(BACKBONE / name / "history.csv")
 
 
+def save_checkpoint(name: str, state: bytes, made_by: Mapping[str, Any]) -> None:
+    """Keep the state of a training that is not done, in place of an earlier one."""
+    head = {"made_by": made_by, "sha256": hashlib.sha256(state).hexdigest()}
+    with storage.file_atomic(_checkpoint(name)) as file:
+        file.write(json.dumps(head).encode() + b"\n")
+        file.write(state)
+
+
+def load_checkpoint(name: str, made_by: Mapping[str, Any]) -> bytes | None:
+    """The state of an interrupted training with this provenance; None where there is none that can be used."""
+    path = _checkpoint(name)
+    for left in path.parent.glob(f".{path.name}.*"):  # by a run that was killed as it wrote
+        left.unlink()
+    if not path.exists():
+        return None
+    line, _, state = path.read_bytes().partition(b"\n")
+    try:
+        head = json.loads(line)
+        sound = head["sha256"] == hashlib.sha256(state).hexdigest()
+    except (ValueError, TypeError, KeyError):
+        sound = False
+    if not sound:
+        log.warning("%s is damaged: this training begins anew", path)
+        return None
+    return state if head["made_by"] == made_by else None
+
+
+def drop_checkpoint(name: str | None = None) -> None:
+    """Delete the state of one training, or of all of them."""
+    if name is None:
+        shutil.rmtree(CHECKPOINTS, ignore_errors=True)
+    else:
+        _checkpoint(name).unlink(missing_ok=True)
+
+
+def _checkpoint(name: str) -> Path:
+    return CHECKPOINTS / f"{name}.pt"
+
+
 # Features
 
 
@@ -406,8 +452,9 @@ def targets(joined: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     Class numbers (n,) int, -1 for a class that is not in `classes`; for a multilabel index PRESENT, ABSENT or MISSING,
     (n, L) int8.
     """
-    if label_columns(joined):
-        return joined[[LABEL + name for name in classes]].to_numpy(np.int8)
+    columns = [LABEL + name for name in classes]
+    if set(columns) <= set(joined):
+        return joined[columns].to_numpy(np.int8)
     return joined["label_number"].to_numpy()
 
 
