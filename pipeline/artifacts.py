@@ -442,7 +442,7 @@ def join_rows(rows: pd.DataFrame, index: pd.DataFrame, split: pd.DataFrame, clas
     joined = joined.fillna({"role": "", "label": "", "group": "", **dict.fromkeys(label_columns(index), MISSING)})
     if "view" in rows:
         joined.loc[(rows["view"].to_numpy() > 0) & (joined["role"] != "train").to_numpy(), "role"] = ""
-    joined["label_number"] = pd.Categorical(joined["label"], categories=list(classes)).codes.astype(int)
+    joined["label_number"] = pd.Index(list(classes)).get_indexer(pd.Index(joined["label"]))
     return joined
 
 

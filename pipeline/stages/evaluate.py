@@ -59,12 +59,13 @@ def in_order(arm: str, predictions: pd.DataFrame) -> pd.DataFrame:
     values = predictions[[f"p_{name}" for name in classes]].to_numpy()
     sound = np.all((values >= 0) & (values <= 1 + 1e-3), axis=1)
     if marks := mark_columns(predictions):
-        unknown, wanted = set(marks) ^ {f"y_{name}" for name in classes}, "from 0 to 1"
+        unknown, wanted = {name.removeprefix("y_") for name in marks} ^ set(classes), "from 0 to 1"
     else:
         unknown, wanted = set(predictions["label"]) - set(classes), "that sum to 1"
         sound &= np.abs(values.sum(axis=1) - 1) < 1e-3
     if unknown:
-        raise PipelineError(path, f"has no probability of class {', '.join(sorted(unknown))}", _refit(arm))
+        lacks = "not both y_ and p_ of label" if marks else "no probability of class"
+        raise PipelineError(path, f"has {lacks} {', '.join(sorted(unknown))}", _refit(arm))
     if not sound.all():
         raise PipelineError(path, f"{(~sound).sum()} of {len(sound)} rows hold no probabilities {wanted}", _refit(arm))
     return predictions.sort_values(["image_id", "fold"], kind="stable", ignore_index=True)

@@ -117,8 +117,8 @@ def _predictions(fold: int, rows: pd.DataFrame, fitted: arms.FittedArm, classes:
     here = rows.iloc[_positions(rows)[1]].reset_index(drop=True)
     frame = here[["image_id", "role", "label"]]
     frame.insert(1, "fold", fold)
-    if artifacts.label_columns(here):
-        frame = frame.join(pd.DataFrame(artifacts.targets(here, classes), columns=[f"y_{name}" for name in classes]))
+    if (targets := artifacts.targets(here, classes)).ndim == 2:
+        frame = frame.join(pd.DataFrame(targets, columns=[f"y_{name}" for name in classes]))
     return frame.join(pd.DataFrame(fitted.probabilities, columns=[f"p_{name}" for name in classes]))
 
 

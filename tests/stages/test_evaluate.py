@@ -256,3 +256,107 @@ def test_results_show_what_collapsed_and_a_dash_for_no_figure():
 def test_results_without_an_evaluation_name_the_command(given):
     with pytest.raises(PipelineError, match=r"arms\.csv: is missing\n  Remedy: run `dvc repro evaluate`"):
         results.run(given)
+
+
+LABELS = ["Mass", "Nodule"]
+
+
+def marks() -> np.ndarray:
+    rng = np.random.default_rng(2)
+    known = (rng.random((ROWS, 2)) < [0.5, 0.2]).astype(np.int8)
+    known[rng.random((ROWS, 2)) < 0.15] = artifacts.MISSING
+    return known
+
+
+def fitted_labels(strength: float) -> pd.DataFrame:
+    table = fitted(strength)[["image_id", "fold", "role"]]
+    present = [[name for name, mark in zip(LABELS, row, strict=True) if mark == 1] for row in marks()]
+    table["label"] = ["|".join(row) or artifacts.NO_FINDING for row in present]
+    table = table.join(pd.DataFrame(marks(), columns=[f"y_{name}" for name in LABELS]))
+    scores = np.random.default_rng(3).normal(size=(ROWS, 2)) + strength * marks() - strength / 2
+    return table.join(pd.DataFrame(1 / (1 + np.exp(-scores)), columns=[f"p_{name}" for name in LABELS]))
+
+
+@pytest.fixture
+def of_labels(given) -> Params:
+    """Two arms that predict two labels, which are not known of every image."""
+    for arm, strength in ARMS.items():
+        write_fit(arm, fitted_labels(strength))
+    return given
+
+
+def test_labels_have_the_same_figures_in_metrics_json_as_classes(of_labels):
+    evaluate.run(of_labels)
+    content = json.loads(artifacts.METRICS.read_text())
+    assert content["selected"] == "smote-logistic"
+    for arm, strength in ARMS.items():
+        of, test = content["arms"][arm], fitted_labels(strength).query("role == 'test'")
+        known, given = (test[[f"{kind}_{name}" for name in LABELS]].to_numpy() for kind in "yp")
+        assert {name: of["test"][name] for name in metrics.METRICS} == pytest.approx(
+            metrics.score(known, given), rel=1e-5
+        )
+        assert set(of["folds"]) == {"0", "1"}
+
+
+def test_the_tables_of_labels_agree_with_each_other(of_labels):
+    evaluate.run(of_labels)
+    counts = json.loads((artifacts.EVALUATION / "confusion.json").read_text())
+    table = read("per_class.csv").set_index(["arm", "class"])
+    for arm in ARMS:
+        matrices = np.array(counts[arm])  # (L, 2, 2): by being present and being predicted
+        assert matrices.shape == (2, 2, 2)
+        assert matrices.sum(axis=(1, 2)).tolist() == table.loc[arm, "rows"].tolist()
+        assert matrices[:, 1].sum(axis=1).tolist() == table.loc[arm, "n"].tolist()
+        assert matrices[:, :, 1].sum(axis=1).tolist() == table.loc[arm, "predicted"].tolist()
+        np.testing.assert_allclose(matrices[:, 1, 1] / table.loc[arm, "n"], table.loc[arm, "recall"], rtol=1e-5)
+    predictions, test = read("predictions.csv"), fitted_labels(2.0).query("role == 'test'")
+    assert predictions["actual"].tolist() == test["label"].tolist()
+    both = (test["p_Mass"] > 0.5) & (test["p_Nodule"] > 0.5) & (test[["y_Mass", "y_Nodule"]] >= 0).all(axis=1)
+    assert (predictions["predicted"] == "Mass|Nodule").tolist() == both.tolist()
+    for name in ("roc.csv", "pr.csv"):
+        assert list(read(name)["class"].unique()) == LABELS
+
+
+def test_the_curves_of_two_classes_are_those_of_the_positive_one(given):
+    for arm, strength in ARMS.items():
+        table = fitted(strength).assign(label=lambda of: of["label"].where(of["label"] != "C", "B"))
+        write_fit(arm, table.assign(p_B=table["p_B"] + table["p_C"]).drop(columns="p_C"))
+    evaluate.run(given)
+    assert read("roc.csv")["class"].unique().tolist() == ["B"]
+    assert read("pr.csv")["class"].unique().tolist() == ["B"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"p_Mass": 1.5}, "240 of 240 rows hold no probabilities from 0 to 1"),
+        ({"p_Mass": np.nan}, "240 of 240 rows hold no probabilities from 0 to 1"),
+        ({"y_Hernia": 0}, "has not both y_ and p_ of label Hernia"),
+        ({"y_Mass": -1, "y_Nodule": 0}, "no label is both present and absent in the val rows: there is nothing to"),
+    ],
+)
+def test_predictions_of_labels_that_cannot_be_judged_are_refused(of_labels, change, message):
+    for arm, strength in ARMS.items():
+        write_fit(arm, fitted_labels(strength).assign(**change))
+    with pytest.raises(PipelineError, match=message):
+        evaluate.run(of_labels)
+
+
+def test_an_arm_that_knows_other_labels_is_refused(of_labels):
+    write_fit("smote-logistic", fitted_labels(2.0).assign(y_Mass=np.int8(0)))
+    with pytest.raises(PipelineError, match="fits/smote-logistic: its images, folds, roles, labels or classes"):
+        evaluate.run(of_labels)
+
+
+def test_a_label_without_test_rows_is_reported_and_left_out(of_labels, caplog):
+    for arm, strength in ARMS.items():
+        table = fitted_labels(strength)
+        table.loc[(table["role"] == "test") & (table["y_Nodule"] == 1), "y_Nodule"] = np.int8(-1)
+        write_fit(arm, table)
+    with caplog.at_level(logging.WARNING):
+        evaluate.run(of_labels)
+    assert caplog.messages == ["no test row with, or none without, Nodule: means over classes leave it out"]
+    test = table.query("role == 'test'")
+    alone = metrics.score(test[["y_Mass"]].to_numpy(), test[["p_Mass"]].to_numpy())
+    found = json.loads(artifacts.METRICS.read_text())["arms"]["smote-logistic"]["test"]
+    assert {name: found[name] for name in metrics.METRICS} == pytest.approx(alone, rel=1e-5)
