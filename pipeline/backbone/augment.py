@@ -20,9 +20,10 @@ def augment(
     gamma: float,
     noise: float,
 ) -> torch.Tensor:
-    """Each picture moved and its tones changed on its own; outside of a picture is black.
+    """Each picture moved, and its tones changed, on its own.
 
-    A step whose amplitude is 0 is left out. Flips and turns alone move pixels without interpolating them.
+    What comes in from outside continues the edge, so that a black surround stays black and a light slide light. A step
+    whose amplitude is 0 is left out; flips and turns alone move pixels without interpolating them.
 
     Args:
         pictures: (B, C, H, W) float32 in 0..1; square, if they are turned.
@@ -42,7 +43,7 @@ def augment(
         (B, C, H, W) float32 in 0..1, channels last in memory.
     """
     moved = _move(pictures, rng, np.asarray(strength), flip, turns, degrees, shift, scale)
-    return _tone(moved, rng, np.asarray(strength), contrast, gamma, noise).contiguous(memory_format=torch.channels_last)
+    return _tone(moved, rng, np.asarray(strength), contrast, gamma, noise)
 
 
 def strength(targets: np.ndarray, classes: int, minority: float) -> np.ndarray:
@@ -101,13 +102,14 @@ def _move(
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)  # (B, 2, 2)
     turn *= np.where(mirrored, -1, 1)[:, None, :] / zoom[:, None, None]
     grid = _grid(np.concatenate([turn, offset[:, :, None]], 2), pictures)
-    return functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    moved = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return moved.contiguous(memory_format=torch.channels_last)
 
 
 def _mirror_and_turn(pictures: torch.Tensor, mirrored: np.ndarray, quarters: np.ndarray) -> torch.Tensor:
     kinds = mirrored @ [1, 2] + 4 * quarters
-    moved = torch.empty_like(pictures)
-    for kind in np.unique(kinds):
+    moved = pictures.clone(memory_format=torch.channels_last)
+    for kind in np.unique(kinds[kinds > 0]):
         rows = torch.from_numpy(np.flatnonzero(kinds == kind)).to(pictures.device)
         axes = [axis for bit, axis in ((1, -1), (2, -2)) if kind & bit]
         moved[rows] = pictures[rows].flip(axes).rot90(int(kind // 4), (-2, -1))
@@ -117,15 +119,16 @@ def _mirror_and_turn(pictures: torch.Tensor, mirrored: np.ndarray, quarters: np.
 def _grid(matrix: np.ndarray, pictures: torch.Tensor) -> torch.Tensor:
     """Where each pixel comes from, (B, H, W, 2), of affine maps (B, 2, 3).
 
-    As torch's affine_grid, whose matrix product loses half a pixel to autocast or TF32.
+    As torch's affine_grid, which takes a matrix product: slower, and under autocast or TF32 half a pixel off.
     """
     height, width = pictures.shape[-2:]
-    x, y = (
-        ((2 * torch.arange(side, device=pictures.device) + 1) / side - 1).reshape(shape)
-        for side, shape in ((width, (1, 1, width, 1)), (height, (1, height, 1, 1)))
-    )
-    of_x, of_y, offset = torch.from_numpy(matrix.astype(np.float32)).to(pictures.device)[:, None, None].unbind(-1)
-    return x * of_x + (y * of_y + offset)
+    x, y = ((2 * torch.arange(side, device=pictures.device) + 1) / side - 1 for side in (width, height))
+    maps = torch.from_numpy(matrix.astype(np.float32)).to(pictures.device)
+    grid = torch.empty(len(pictures), height, width, 2, device=pictures.device)
+    for axis in range(2):
+        of_x, of_y, offset = maps[:, axis, :, None].unbind(1)  # (B, 1) each
+        torch.add((of_x * x)[:, None, :], (of_y * y + offset)[:, :, None], out=grid[..., axis])
+    return grid
 
 
 def _tone(
@@ -136,19 +139,20 @@ def _tone(
     gamma: float,
     noise: float,
 ) -> torch.Tensor:
+    """Changes the pictures in place."""
     n, where = len(pictures), pictures.device
     if gamma:
-        pictures = pictures ** _column(np.exp(np.log1p(gamma * strength) * rng.uniform(-1, 1, n)), where)
+        pictures.pow_(_column(np.exp(np.log1p(gamma * strength) * rng.uniform(-1, 1, n)), where))
     if contrast:
         gain = np.exp(np.log1p(contrast * strength) * rng.uniform(-1, 1, n))
         lift = contrast / 2 * strength * rng.uniform(-1, 1, n)
-        pictures = torch.addcmul(_column(lift, where), pictures, _column(gain, where))
+        pictures.mul_(_column(gain, where)).add_(_column(lift, where))
     if noise:
         generator = torch.Generator(where).manual_seed(int(rng.integers(2**63)))
         b, c, h, w = pictures.shape
         grain = torch.randn(b, h, w, c, generator=generator, device=where).permute(0, 3, 1, 2)
-        pictures = torch.addcmul(pictures, grain, _column(noise * strength, where))
-    return pictures.clamp(0, 1) if contrast or noise else pictures
+        pictures.add_(grain.mul_(_column(noise * strength, where)))
+    return pictures.clamp_(0, 1)
 
 
 def _column(values: np.ndarray, where: torch.device) -> torch.Tensor:
