@@ -84,7 +84,7 @@ def choice(known: Mapping[str, Values]) -> Callable[[object], Choice]:
         if not isinstance(given, dict) or "name" not in given:
             raise ValueError(f"must be a name, or {{name: …}} with its values; there are {', '.join(known)}")
         name, values = given["name"], {key: item for key, item in given.items() if key != "name"}
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"there is no {name}; there are {', '.join(known)}{hint}")

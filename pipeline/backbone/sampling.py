@@ -100,8 +100,9 @@ def patient(rows: Rows, rng: np.random.Generator) -> np.ndarray:
     """
     pool = pools(rows.targets, rows.classes)
     classes = _order_of_classes(pool, rng, lambda counts: np.ones(len(counts)))
-    pairs, pair_of_row = np.unique(np.stack([pool, rows.groups], 1), axis=0, return_inverse=True)  # class and patient
-    return _fill(_fill(classes, pairs[:, 0], rng), pair_of_row.reshape(-1), rng)
+    groups = np.unique(rows.groups, return_inverse=True)[1]
+    pairs, pair_of_row = np.unique(groups * (rows.classes + 1) + pool, return_inverse=True)  # patient and class
+    return _fill(_fill(classes, pairs % (rows.classes + 1), rng), pair_of_row, rng)
 
 
 def _draw(rows: Rows, rng: np.random.Generator, share: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

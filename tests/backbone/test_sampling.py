@@ -169,3 +169,22 @@ def test_nothing_found_is_balanced_like_a_class():
     drawn = np.bincount(pools(targets, 2)[order])
     assert drawn.sum() == 40
     assert drawn.max() - drawn.min() <= 1
+
+
+@given(st.lists(st.lists(st.sampled_from([-1, 0, 1]), min_size=3, max_size=3), min_size=1, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_no_other_label_of_a_row_is_rarer_than_the_one_it_is_drawn_for(targets):
+    targets = np.array(targets, np.int8)
+    often = (targets == 1).sum(0)
+    for row, pool in zip(targets, pools(targets, 3), strict=True):
+        assert pool == 3 if not (row == 1).any() else row[pool] == 1 and often[pool] == often[row == 1].min()
+
+
+@pytest.mark.slow
+def test_there_is_no_limit_where_that_of_torch_is():
+    n = 2**24 + 1000
+    labels = (np.arange(n) % 1000 == 0).astype(np.int8)
+    order = draw("weighted", rows(labels, 2))
+    assert np.bincount(labels[order]).tolist() == [n // 2, n // 2]
+    rare = np.bincount(order, minlength=n)[labels == 1]
+    assert rare.max() - rare.min() <= 1
