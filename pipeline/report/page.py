@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Template
 from markupsafe import Markup
 
-from pipeline.artifacts import Pictures
-from pipeline.report import environment, plots, samples, tables, words
+from pipeline.artifacts import Pictures, label_columns
+from pipeline.report import environment, history, plots, samples, tables, words
 
-CURVES = ("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc")
 QUARANTINE_ROWS = 50
 
 
@@ -22,10 +20,10 @@ class Results:
 
     Attributes:
         index: of the usable images.
-        pictures: the store.
+        pictures: the store; an empty one where the features were imported.
         flags: what the headers warn of: name, count and words.
         split_summary: splits.json.
-        histories: history.csv by backbone; empty tables for frozen ones.
+        histories: history.csv by backbone; empty tables for those that were not trained.
         fits: fit.json by arm.
         metrics: metrics.json.
         arms: evaluation/arms.csv: the arms from best to worst on validation, their baseline and seconds.
@@ -80,15 +78,19 @@ def render(results: Results, title: str, images: str, select: Sequence[str], kap
         title: of the page.
         images: the image folder, as given; it is not shown.
         select: the metrics that selected on validation, in their order.
-        kappa: weighting of kappa; with `none` the classes have no order.
+        kappa: weighting of kappa; with `none` the classes have no order, as two classes or labels have none.
         confidence: of the intervals.
     """
-    classes, names = results.split_summary["classes"], words.metric_names(kappa)
-    ordered = kappa != "none"
+    classes, task = results.split_summary["classes"], _task(results)
+    ordered = kappa != "none" and task == "multiclass"
+    names = words.metric_names(kappa if ordered else "none")
     manifests = [*results.manifests, *results.fits.values()]
     light, dark = plots.palette(len(classes), ordered)
     return _template().render(
         title=title,
+        task=task,
+        one="label" if task == "multilabel" else "class",
+        many="labels" if task == "multilabel" else "classes",
         classes=classes,
         names=names,
         select=select,
@@ -102,9 +104,15 @@ def render(results: Results, title: str, images: str, select: Sequence[str], kap
         provenance=tables.provenance(manifests),
         **_head(results, names),
         **_data(results, classes, images),
-        **_training(results, classes, names),
+        **history.training(results.histories, results.split_summary, classes, names, task == "multilabel"),
         **_arms(results),
     )
+
+
+def _task(results: Results) -> str:
+    if label_columns(results.index):
+        return "multilabel"
+    return "binary" if len(results.split_summary["classes"]) == 2 else "multiclass"
 
 
 def _variables(kind: str, colours: Sequence[str]) -> str:
@@ -134,6 +142,7 @@ def _head(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
         "sentences": [
             _measured(results, names),
             *([words.against(f"{article} {other}", gains, names)] if gains else []),
+            *_positive(results),
             words.rarest(selected, mine, f"{article} {other}", rare.get(other or ""), _images(results, mine["class"])),
         ],
         "headline": [
@@ -144,9 +153,18 @@ def _head(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _images(results: Results, label: str) -> int:
+def _positive(results: Results) -> list[str]:
+    if _task(results) != "binary":
+        return []
+    selected = results.metrics["selected"]
+    other, own = tables.records(results.per_class, arm=selected)
+    return [words.positive(selected, own, other, results.metrics["arms"][selected]["test"])]
+
+
+def _images(results: Results, name: str) -> int:
     """Distinct test images of a class: with repeated splits, per_class.csv counts an image several times."""
-    return len({row["image_id"] for row in tables.records(results.tested, actual=label)})
+    rows = tables.by_class(results.index, results.split_summary["classes"])
+    return rows.loc[rows["label"] == name, "image_id"].isin(results.tested["image_id"]).sum()
 
 
 def _measured(results: Results, names: Mapping[str, str]) -> str:
@@ -167,7 +185,8 @@ def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
         if check["verdict"] != "ok"
     ]
     untested = list(dict.fromkeys(row["class"] for row in tables.records(results.per_class) if not row["n"]))
-    noted = [f"no test image of class {', '.join(untested)}: nothing is known of it"] if untested else []
+    kind = "with label" if _task(results) == "multilabel" else "of class"
+    noted = [f"no test image {kind} {', '.join(untested)}: nothing is known of it"] if untested else []
     noted += [f"split: {warning}" for warning in results.split_summary["warnings"]]
     noted += [f"{selected}, {warning}" for warning in tables.fit_warnings(results.fits[selected])]
     if len(results.quarantine):
@@ -188,10 +207,10 @@ def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, An
         "no_picture": len(tables.records(results.quarantine, stage="pixels")),
         "patients": results.index["group"].nunique(),
         "class_counts": tables.class_counts(results.index, classes),
-        "facts": tables.facts(results.index),
+        "facts": tables.facts(results.index) if len(results.pictures) else [],
         "flags": [flag["words"] for flag in results.flags if flag["count"]],
-        "samples": samples.of(results.index, results.pictures, classes),
-        "size": results.pictures.size,
+        "samples": samples.of(results.index, results.pictures, classes) if len(results.pictures) else None,
+        "size": results.pictures.size if len(results.pictures) else 0,
         "split_rows": tables.split_rows(results.split_summary),
         "seed": results.split_summary["seed"],
         "quarantined": len(quarantine),
@@ -201,54 +220,10 @@ def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, An
     }
 
 
-def _training(results: Results, classes: Sequence[str], names: Mapping[str, str]) -> dict[str, Any]:
-    """Figures of the training history; none for a frozen backbone."""
-    trained = {name: history for name, history in results.histories.items() if len(history)}
-    if not trained:
-        return {
-            "trained": [],
-            "history_figures": [],
-            "share_figures": [],
-            "epoch_seconds": None,
-            "epoch_collapses": [],
-        }
-    histories = list(trained.values())
-    curves = [key for key in CURVES if all(f"val_{key}" in history for history in histories)]
-    figures = [
-        plots.losses(histories),
-        *(plots.metric(histories, f"val_{key}", names[key]) for key in curves),
-    ]
-    return {
-        "trained": list(trained),
-        "history_figures": [Markup(figure) for figure in figures],
-        "share_figures": [
-            (name, Markup(_shares(results, name, history, classes))) for name, history in trained.items()
-        ],
-        "epoch_seconds": sum(history["seconds"].sum() for history in histories),
-        "epoch_collapses": [
-            {
-                "backbone": name,
-                "epoch": int(row["epoch"]),
-                "text": words.signs(row["collapse"]),
-                "chosen": bool(row["chosen"]),
-            }
-            for name, history in trained.items()
-            for row in tables.records(history.fillna({"collapse": ""}))
-            if row["collapse"]
-        ],
-    }
-
-
-def _shares(results: Results, name: str, history: pd.DataFrame, classes: Sequence[str]) -> str:
-    counts = np.stack([history[f"predicted_{label}"].to_numpy(float) for label in classes], axis=1)
-    fold = next(fold for fold in results.split_summary["folds"] if f"fold-{fold['fold']}" == name)
-    truth = [fold["roles"]["val"]["classes"].get(label, 0) for label in classes]
-    return plots.predicted_share(history["epoch"].to_numpy(), counts, truth, f"share-{name}")
-
-
 def _arms(results: Results) -> dict[str, Any]:
     selected = results.metrics["selected"]
     baselines = tables.baselines(results.arms)
+    confusion = tables.label_confusion if _task(results) == "multilabel" else tables.confusion_rows
     sections = {
         "Against the same head without resampling": list(baselines.items()),
         f"Against {selected}, the selected arm": [(arm, selected) for arm in baselines],
@@ -258,7 +233,7 @@ def _arms(results: Results) -> dict[str, Any]:
         "comparison_note": results.notes["comparison"],
         "compared": list(dict.fromkeys(results.comparison["metric"])),
         "comparisons": {title: tables.differences(results.comparison, pairs) for title, pairs in sections.items()},
-        "confusion": tables.confusion_rows(results.confusion[selected], results.confusion["classes"]),
+        "confusion": confusion(results.confusion[selected], results.confusion["classes"]),
         "per_class": tables.records(results.per_class, arm=selected),
         "folds": results.metrics["arms"][selected]["folds"],
         "resampled": tables.resampled(results.fits[selected], results.split_summary["classes"]),

@@ -70,7 +70,7 @@ def losses(histories: Sequence[pd.DataFrame]) -> str:
 
 
 def metric(histories: Sequence[pd.DataFrame], column: str, label: str) -> str:
-    """One validation metric by epoch, one colour per fold, the chosen epoch a dot."""
+    """One validation metric by epoch, one colour per fold: the chosen epoch a dot, those that collapsed a cross."""
     figure, axes = _canvas("epoch", label)
     for number, history in enumerate(histories):
         _marked(axes, history, column, number)
@@ -106,6 +106,22 @@ def predicted_share(epochs: np.ndarray, counts: np.ndarray, truth: Sequence[floa
     return _svg(figure, name, "Share of the predictions that each class gets, by epoch")
 
 
+def recalls(epochs: np.ndarray, values: np.ndarray, name: str) -> str:
+    """Recall of each label on validation by epoch.
+
+    Args:
+        epochs: (E,) int.
+        values: (E, L); NaN for a label that no validation image has.
+        name: of the figure, unique on the page.
+    """
+    figure, axes = _canvas("epoch", "recall")
+    for number, of_label in enumerate(values.T):
+        marker = "." if len(epochs) < 3 else ""
+        axes.plot(epochs, of_label, color=_class(number), linestyle=dash(number, False), marker=marker)
+    axes.set_ylim(-0.01, 1.01)
+    return _svg(figure, name, "Recall of each label on validation, by epoch")
+
+
 def roc(curves: pd.DataFrame, classes: Sequence[str], ordered: bool) -> str:
     """ROC of each class against the rest; `curves` has class, fpr, tpr."""
     figure, axes = _canvas("1 − specificity", "recall")
@@ -135,6 +151,8 @@ def _marked(axes: Axes, history: pd.DataFrame, column: str, number: int) -> None
     axes.plot(history["epoch"], history[column], color=_series(number), marker="." if len(history) < 3 else "")
     chosen = history[history["chosen"].astype(bool)]
     axes.plot(chosen["epoch"], chosen[column], "o", markersize=5, color=_series(number))
+    fallen = history[history["collapse"] != ""]
+    axes.plot(fallen["epoch"], fallen[column], "x", markersize=6, color=_series(number))
 
 
 def _step(epochs: int) -> int:

@@ -38,10 +38,10 @@ class Samples:
 
 
 def of(index: pd.DataFrame, pictures: Pictures, classes: Sequence[str]) -> Samples:
-    """Samples from the picture store, the same at each call."""
+    """Samples from the picture store, which has some, the same at each call."""
     rows = pictures.rows.assign(position=np.arange(len(pictures)))[
         ["image_id", "position", "window", "crop", "mirrored"]
-    ].merge(index, on="image_id")
+    ].merge(tables.by_class(index, classes), on="image_id")
     chosen = choose(rows, classes)
     facts = [_facts(row) for row in tables.records(chosen)]
     shared = [
@@ -61,7 +61,7 @@ def choose(rows: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     That order has nothing to do with who was examined when or where, as image_id itself may.
 
     Args:
-        rows: image_id, label, group.
+        rows: image_id, label, group; an image of several labels has a row for each.
         classes: in order.
     """
     most = min(OF_CLASS, max(1, ALL // len(classes)))
@@ -81,12 +81,13 @@ def inline(picture: np.ndarray) -> str:
 
 
 def _facts(row: Mapping[str, Any]) -> list[str]:
-    """Transfer syntax, photometric interpretation, window and crop in words."""
+    """The other labels, transfer syntax, photometric interpretation, window and crop in words."""
     syntax = re.sub(r",.*| \(Process.*| Image Compression", "", row["transfer_syntax"])
     whole = f"{row['rows']} × {row['columns']}"
     crop = whole
     if row["crop"]:
         height, width = row["crop"].split(",")[2:]
         crop = whole if {height, width} == {str(row["rows"]), str(row["columns"])} else f"{height} × {width} of {whole}"
-    facts = [syntax, row["photometric"], row["window"], crop, "mirrored" if row["mirrored"] else ""]
+    others = [f"with {row['others']}"] if row["others"] else []
+    facts = [*others, syntax, row["photometric"], row["window"], crop, "mirrored" if row["mirrored"] else ""]
     return [fact for fact in facts if fact]

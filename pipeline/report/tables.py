@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from pipeline.artifacts import LABEL, MISSING, PRESENT, label_columns
 from pipeline.report import words
 
 
@@ -20,17 +22,36 @@ def records(frame: pd.DataFrame, **equal: object) -> list[dict[str, Any]]:
     ]
 
 
+def by_class(index: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """The index with a row for each class or label that an image has, its name as `label`, and `others` that it has."""
+    if not label_columns(index):
+        return index.assign(others="")
+    marks = index[[LABEL + name for name in classes]].to_numpy() == PRESENT
+    names = np.array(classes, dtype=object)
+    parts = [
+        index[own].assign(label=name, others=[", ".join(names[row & (names != name)]) for row in marks[own]])
+        for name, own in zip(classes, marks.T, strict=True)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def class_counts(index: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Per class: images, patients, share of the images, and the largest class over it."""
-    images = Counter(index["label"])
-    patients = Counter(index[["label", "group"]].drop_duplicates()["label"])
+    """Per class or label that some image has: images, patients, their share, and the largest class over it.
+
+    Of a label that is not known of every image, the share is that of the images where it is, and `missing` the others.
+    """
+    rows = by_class(index, classes)
+    images = Counter(rows["label"])
+    patients = Counter(rows[["label", "group"]].drop_duplicates()["label"])
+    missing = {name: int((index.get(LABEL + name) == MISSING).sum()) for name in classes if label_columns(index)}
     return [
         {
             "class": name,
             "images": images[name],
             "patients": patients[name],
-            "share": images[name] / len(index),
+            "share": images[name] / (len(index) - missing.get(name, 0)),
             "ratio": max(images.values()) / images[name],
+            "missing": missing.get(name, 0),
         }
         for name in classes
         if images[name]
@@ -140,6 +161,26 @@ def confusion_rows(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> l
             "cells": [{"count": value, "share": value / sum(row) if sum(row) else 0.0} for value in row],
         }
         for name, row in zip(classes, matrix, strict=True)
+    ]
+
+
+def label_confusion(matrices: Sequence[Sequence[Sequence[int]]], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Per label its 2 × 2 table in a row: images that have it (found, missed) and that do not (false alarm, right)."""
+    return [
+        {
+            "class": name,
+            "total": sum(map(sum, matrix)),
+            "cells": [
+                {"count": value, "share": value / sum(row) if sum(row) else 0.0, "right": right}
+                for row, value, right in (
+                    (matrix[1], matrix[1][1], True),
+                    (matrix[1], matrix[1][0], False),
+                    (matrix[0], matrix[0][1], False),
+                    (matrix[0], matrix[0][0], True),
+                )
+            ],
+        }
+        for name, matrix in zip(classes, matrices, strict=True)
     ]
 
 

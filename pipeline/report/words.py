@@ -10,6 +10,7 @@ HEADLINE = ("macro_f1", "kappa", "balanced_accuracy_adjusted")
 TONES = {"better": "ok", "worse": "bad", "can't tell": "", "ok": "ok", "look": "look", "invalid": "bad"}
 CLAUSES = {
     "one_class": "almost all predictions are {}",
+    "always_predicted": "{} is predicted of almost every image",
     "never_predicted": "{} is never predicted",
     "class_f1": "low F1 of {}",
     "balanced_accuracy_adjusted": "low adjusted balanced accuracy",
@@ -95,6 +96,8 @@ def collapse(clause: Mapping[str, Any], names: Mapping[str, str]) -> str:
     kind, value, limit = clause["clause"], clause["value"], clause["threshold"]
     if kind == "one_class":
         return f"{percent(value)} of the predictions are {clause['class']} (limit {percent(limit)})"
+    if kind == "always_predicted":
+        return f"{clause['class']} is predicted of {percent(value)} of the images (limit {percent(limit)})"
     if kind == "never_predicted":
         return f"{clause['class']} is never predicted"
     figure = f"F1 of {clause['class']}" if kind == "class_f1" else names.get(kind, kind)
@@ -158,6 +161,22 @@ def against(other: str, gains: Mapping[str, Mapping[str, Any]], names: Mapping[s
     told = [first, *(gains[key] for key in HEADLINE if gains[key]["verdict"] != first["verdict"])]
     parts = [f"{names[row['metric']]} {difference(row)}: {row['verdict']}" for row in told]
     return f"Against {other}: {'; '.join(parts)}."
+
+
+def positive(arm: str, row: Mapping[str, Any], other: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
+    """How a task of two classes is told: sensitivity and specificity of the positive one.
+
+    Args:
+        arm: the selected one.
+        row: its row of per_class.csv for the positive class.
+        other: its row for the other class, whose recall is the specificity.
+        figures: its test figures, as in metrics.json.
+    """
+    return (
+        f"{row['class']} is the positive class ({percent(row['n'] / row['rows'])} of the test images): {arm} has "
+        f"sensitivity {estimate(row, 'recall')}, specificity {estimate(other, 'recall')}, "
+        f"AUC {estimate(figures, 'auc')} and average precision {estimate(figures, 'average_precision')}."
+    )
 
 
 def rarest(arm: str, row: Mapping[str, Any], other: str, before: Mapping[str, Any] | None, images: int) -> str:

@@ -21,7 +21,8 @@ def run(params: Params) -> None:
         raise PipelineError(path, "is missing", "run `dvc repro evaluate`")
     arms = pd.read_csv(path)
     flags = storage.load_json(artifacts.EVALUATION / "collapse.json", "evaluate")
-    kappa = "kappa" if params.evaluate.kappa == "none" else f"{params.evaluate.kappa} kappa"
+    weighted = params.data.task == "multiclass" and params.evaluate.kappa != "none"
+    kappa = f"{params.evaluate.kappa} kappa" if weighted else "kappa"  # two classes have no grades
     show(table(arms, flags, kappa))
     print(
         f"Test figures ({params.evaluate.confidence:.0%} intervals over patients). "

@@ -122,6 +122,9 @@ def _history(classes: Sequence[str], epochs: int, rng: np.random.Generator) -> p
         history[f"val_{key}"] = (0.3 + 0.15 * number) * rise + rng.normal(0, 0.02, epochs)
     for name in classes:
         history[f"predicted_{name}"] = rng.integers(5, 60, epochs)
+    for name in classes:
+        history[f"recall_{name}"] = rng.random(epochs)
+    history["trainable"], history["grad_norm"] = 4_900_000, 1.5
     history["seconds"], history["chosen"] = 4.0, epoch == epochs - 1
     history["collapse"] = np.where(epoch == 1, f"never_predicted {classes[0]}; kappa", "")
     return history
@@ -232,7 +235,8 @@ def _class_row(index: pd.DataFrame, arm: str, name: str, selected: bool) -> dict
     mine = index[index["label"] == name]
     recall = 0.56 if selected else 0.12
     return {
-        "arm": arm, "class": name, "n": len(mine), "patients": mine["group"].nunique(), "predicted": len(mine) + 7,
+        "arm": arm, "class": name, "n": len(mine), "rows": len(index),
+        "patients": mine["group"].nunique(), "predicted": len(mine) + 7,
         "recall": recall, "recall_low": recall - 0.1, "recall_high": recall + 0.2, "specificity": 0.9,
         "precision": 0.4, "f1": 0.45, "f1_low": 0.3, "f1_high": 0.6, "prevalence_ratio": 1.3,
     }  # fmt: skip

@@ -9,13 +9,14 @@ from pipeline.report import plots
 
 HISTORY = pd.DataFrame(
     {"epoch": [1, 2, 3], "train_loss": [1.0, 0.7, 0.5], "val_loss": [1.1, 0.9, 1.0], "chosen": [False, True, False]}
-).assign(val_kappa=[-0.2, 0.3, float("nan")])
+).assign(collapse=["kappa", "", ""], val_kappa=[-0.2, 0.3, float("nan")])
 POINTS = pd.DataFrame({"class": "a", "fpr": np.linspace(0, 1, 5000), "tpr": np.linspace(0, 1, 5000)})
 
 FIGURES = {
     "losses": lambda: plots.losses([HISTORY, HISTORY]),
     "metric": lambda: plots.metric([HISTORY, HISTORY[:1]], "val_kappa", "kappa"),
     "share": lambda: plots.predicted_share(np.array([1, 2]), np.array([[1.0, 3], [0, 0]]), [2, 2], "share-1"),
+    "recalls": lambda: plots.recalls(np.array([1, 2]), np.array([[0.5, np.nan], [0, np.nan]]), "recall-1"),
     "roc": lambda: plots.roc(POINTS, ["a", "without points"], True),
     "pr": lambda: plots.precision_recall(POINTS.set_axis(["class", "recall", "precision"], axis=1), ["a"], False),
 }

@@ -72,8 +72,45 @@ def test_confusion_shares_are_of_the_true_class():
 def test_class_counts_give_patients_and_the_imbalance_and_leave_out_empty_classes():
     index = pd.DataFrame({"label": ["x", "x", "x", "x", "y"], "group": ["1", "1", "2", "3", "1"]})
     assert tables.class_counts(index, ["y", "x", "z"]) == [
-        {"class": "y", "images": 1, "patients": 1, "share": 0.2, "ratio": 4.0},
-        {"class": "x", "images": 4, "patients": 3, "share": 0.8, "ratio": 1.0},
+        {"class": "y", "images": 1, "patients": 1, "share": 0.2, "ratio": 4.0, "missing": 0},
+        {"class": "x", "images": 4, "patients": 3, "share": 0.8, "ratio": 1.0, "missing": 0},
+    ]
+
+
+MARKED = pd.DataFrame(
+    {
+        "image_id": ["1", "2", "3", "4"],
+        "label": ["x|y", "x", "No Finding", "x"],
+        "group": ["p", "p", "q", "q"],
+        "label_x": [1, 1, 0, 1],
+        "label_y": [1, -1, 0, -1],
+        "label_z": [-1, -1, -1, -1],
+    }
+)
+
+
+def test_labels_are_counted_among_the_images_where_they_are_known():
+    assert tables.class_counts(MARKED, ["x", "y", "z"]) == [
+        {"class": "x", "images": 3, "patients": 2, "share": 0.75, "ratio": 1.0, "missing": 0},
+        {"class": "y", "images": 1, "patients": 1, "share": 0.5, "ratio": 3.0, "missing": 2},
+    ]
+
+
+def test_an_image_of_two_labels_has_a_row_for_each_that_names_the_other():
+    rows = tables.by_class(MARKED, ["x", "y", "z"])
+    assert rows["image_id"].tolist() == ["1", "2", "4", "1"]
+    assert rows["label"].tolist() == ["x", "x", "x", "y"]
+    assert rows["others"].tolist() == ["y", "", "", "x"]
+
+
+def test_the_table_of_a_label_has_shares_of_those_that_have_it_and_of_those_that_do_not():
+    (row,) = tables.label_confusion([[[6, 2], [1, 3]]], ["x"])
+    assert (row["class"], row["total"]) == ("x", 12)
+    assert [(cell["count"], cell["share"], cell["right"]) for cell in row["cells"]] == [
+        (3, 0.75, True),
+        (1, 0.25, False),
+        (2, 0.25, False),
+        (6, 0.75, True),
     ]
 
 

@@ -71,6 +71,7 @@ def test_without_a_baseline_the_first_sentence_claims_nothing():
     [
         ("one_class", 0.97, "97 % of the predictions are C (limit 95 %)"),
         ("never_predicted", 0, "C is never predicted"),
+        ("always_predicted", 0.97, "C is predicted of 97 % of the images (limit 95 %)"),
         ("class_f1", 0.04, "F1 of C is 0.04 (limit 0.95)"),
         ("kappa", 0.11, "quadratic kappa is 0.11 (limit 0.95)"),
     ],
@@ -122,4 +123,14 @@ def test_images_that_were_tested_several_times_are_told_apart_from_their_predict
     assert words.rarest("smote-mlp", {**ROW, "predicted": 1}, "", None, 5) == (
         "The rarest class A (5 test images, 20 patients, 25 predictions): "
         "smote-mlp finds 14 of 25, recall 0.56 (0.40–0.70), and predicts it 1 time, precision 0.40."
+    )
+
+
+def test_two_classes_are_told_as_sensitivity_and_specificity_of_the_positive_one():
+    own = {**ROW, "class": "PNEUMONIA", "rows": 250}
+    other = {"class": "normal", "recall": 0.9, "recall_low": 0.85, "recall_high": 0.94}
+    figures = {"auc": 0.8, "auc_low": 0.7, "auc_high": 0.9, "average_precision": 0.5}
+    assert words.positive("smote-mlp", own, other, figures) == (
+        "PNEUMONIA is the positive class (10 % of the test images): smote-mlp has sensitivity 0.56 (0.40–0.70), "
+        "specificity 0.90 (0.85–0.94), AUC 0.80 (0.70–0.90) and average precision 0.50."
     )

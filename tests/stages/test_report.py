@@ -1,4 +1,3 @@
-import dataclasses
 import logging
 import re
 from html.parser import HTMLParser
@@ -7,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline import artifacts, params, storage
 from pipeline.errors import PipelineError
@@ -15,7 +15,7 @@ from tests.report import synthetic
 
 PARAMS = params.load(Path(__file__).parents[2] / "params.yaml")
 SMALL = {"folds": 1, "frozen": True, "arms": ("none-logistic", "smote-logistic", "none-mlp")}
-VALUES = dataclasses.asdict(PARAMS)
+VALUES = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
 RED = re.compile(r'<li class="bad">(.*?)</li>')
 
 
