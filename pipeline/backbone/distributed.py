@@ -1,16 +1,17 @@
 """The processes of one training under `torchrun`; without it, one process that leads.
 
 Batches are cut among them, gradients are averaged (DistributedDataParallel). BatchNorm sees its own process's part of a
-batch, and its running statistics are averaged over the processes after each epoch, as timm's own training does.
+batch (of at least two pictures), and its running statistics are averaged over the processes after each epoch, as in
+timm's own training; a synchronised BatchNorm would need a GPU and slow each step.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
-from timm.utils.distributed import distribute_bn
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
@@ -60,15 +61,25 @@ def gathered(value: Value) -> list[Value]:
     return box
 
 
-def average_statistics(model: torch.nn.Module) -> None:
-    """Give the BatchNorm layers of every process the mean of their running statistics."""
-    if count() > 1:
-        distribute_bn(model, count(), reduce=True)
+def average_statistics(model: torch.nn.Module, *others: torch.nn.Module) -> None:
+    """Give the BatchNorm layers that `model` trains the mean of all processes' running statistics; so in copies of it."""
+    if count() == 1:
+        return
+    moving = [name for name, module in model.named_modules() if module.training and hasattr(module, "running_var")]
+    for owner in (model, *others):
+        for layer in map(owner.get_submodule, moving):
+            for statistics in (layer.running_mean, layer.running_var):
+                distributed.all_reduce(statistics)
+                statistics /= count()
 
 
 def parallel(model: torch.nn.Module) -> torch.nn.Module:
     """The model with its trained parameters' gradients averaged over the processes."""
-    return model if count() == 1 else DistributedDataParallel(model, broadcast_buffers=False)
+    if count() == 1:
+        return model
+    with warnings.catch_warnings():  # newer versions of torch have another name for the option
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(model, broadcast_buffers=False)
 
 
 @contextmanager

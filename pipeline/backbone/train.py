@@ -167,11 +167,8 @@ def _rate(
     rate: Callable[[np.ndarray, np.ndarray], Rating],
 ) -> tuple[float, Rating]:
     """Validation loss and rating of the running mean of the weights, or of the weights."""
-    judged = learner.model
-    distributed.average_statistics(judged)
-    if learner.average:
-        judged = learner.average.module
-        distributed.average_statistics(judged)
+    judged = learner.average.module if learner.average else learner.model
+    distributed.average_statistics(learner.model, *[judged] * (judged is not learner.model))
     loss, probabilities = steps.predict(judged, data, data.val_rows, recipe.batch_size)
     if not np.isfinite(probabilities).all():
         raise PipelineError(f"finetune, epoch {epoch}", "the model's outputs are not finite", "lower finetune.lr")
