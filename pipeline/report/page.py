@@ -8,7 +8,7 @@ import pandas as pd
 from jinja2 import Template
 from markupsafe import Markup
 
-from pipeline.artifacts import Pictures, label_columns
+from pipeline.artifacts import NO_FINDING, Pictures, label_columns
 from pipeline.report import environment, history, plots, samples, tables, words
 
 QUARANTINE_ROWS = 50
@@ -143,7 +143,14 @@ def _head(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
             _measured(results, names),
             *([words.against(f"{article} {other}", gains, names)] if gains else []),
             *_positive(results),
-            words.rarest(selected, mine, f"{article} {other}", rare.get(other or ""), _images(results, mine["class"])),
+            words.rarest(
+                "label" if _task(results) == "multilabel" else "class",
+                selected,
+                mine,
+                f"{article} {other}",
+                rare.get(other or ""),
+                _images(results, mine["class"]),
+            ),
         ],
         "headline": [
             {"key": key, "name": name, "selected": own, "baseline": before, "gain": gains.get(key)}
@@ -206,6 +213,7 @@ def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, An
         "images": len(results.index),
         "no_picture": len(tables.records(results.quarantine, stage="pixels")),
         "patients": results.index["group"].nunique(),
+        "without_label": int((results.index["label"] == NO_FINDING).sum()),
         "class_counts": tables.class_counts(results.index, classes),
         "facts": tables.facts(results.index) if len(results.pictures) else [],
         "flags": [flag["words"] for flag in results.flags if flag["count"]],

@@ -127,14 +127,14 @@ def roc(curves: pd.DataFrame, classes: Sequence[str], ordered: bool) -> str:
     figure, axes = _canvas("1 − specificity", "recall")
     axes.plot([0, 1], [0, 1], color="#000000", linewidth=0.7, alpha=0.5)
     _by_class(axes, curves, classes, ("fpr", "tpr"), ordered)
-    return _svg(figure, "roc", "ROC curve of each class against the rest")
+    return _svg(figure, "roc", "ROC curves")
 
 
 def precision_recall(curves: pd.DataFrame, classes: Sequence[str], ordered: bool) -> str:
     """Precision by recall of each class against the rest; `curves` has class, recall, precision."""
     figure, axes = _canvas("recall", "precision")
     _by_class(axes, curves, classes, ("recall", "precision"), ordered)
-    return _svg(figure, "pr", "Precision-recall curve of each class against the rest")
+    return _svg(figure, "pr", "Precision-recall curves")
 
 
 def _by_class(

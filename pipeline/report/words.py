@@ -179,10 +179,13 @@ def positive(arm: str, row: Mapping[str, Any], other: Mapping[str, Any], figures
     )
 
 
-def rarest(arm: str, row: Mapping[str, Any], other: str, before: Mapping[str, Any] | None, images: int) -> str:
+def rarest(
+    kind: str, arm: str, row: Mapping[str, Any], other: str, before: Mapping[str, Any] | None, images: int
+) -> str:
     """What happens to the rarest class, by the arms' rows of per_class.csv for it.
 
     Args:
+        kind: class or label.
         arm: the selected one.
         row: its row.
         other: what it is compared with, with its article.
@@ -193,7 +196,7 @@ def rarest(arm: str, row: Mapping[str, Any], other: str, before: Mapping[str, An
     if row["n"] > images:
         size += f", {count(int(row['n']), 'prediction')}"
     told = [_found(arm, row), *([_found(other, before)] if before is not None else [])]
-    return f"The rarest class {row['class']} ({size}): {'; '.join(told)}."
+    return f"The rarest {kind} {row['class']} ({size}): {'; '.join(told)}."
 
 
 def _found(arm: str, row: Mapping[str, Any]) -> str:

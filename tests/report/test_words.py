@@ -112,7 +112,7 @@ ROW |= {"predicted": 1032, "precision": 0.4}
 
 def test_the_rarest_class_is_told_for_both_arms_with_intervals_and_how_often_they_predict_it():
     never = {**ROW, "recall": 0.0, "recall_low": 0.0, "recall_high": 0.0, "predicted": 0, "precision": float("nan")}
-    assert words.rarest("smote-mlp", ROW, "the baseline none-mlp", never, 25) == (
+    assert words.rarest("class", "smote-mlp", ROW, "the baseline none-mlp", never, 25) == (
         "The rarest class A (25 test images, 20 patients): "
         "smote-mlp finds 14 of 25, recall 0.56 (0.40–0.70), and predicts it 1,032 times, precision 0.40; "
         "the baseline none-mlp finds 0 of 25, recall 0.00 (0.00–0.00), and predicts it 0 times."
@@ -120,7 +120,7 @@ def test_the_rarest_class_is_told_for_both_arms_with_intervals_and_how_often_the
 
 
 def test_images_that_were_tested_several_times_are_told_apart_from_their_predictions():
-    assert words.rarest("smote-mlp", {**ROW, "predicted": 1}, "", None, 5) == (
+    assert words.rarest("class", "smote-mlp", {**ROW, "predicted": 1}, "", None, 5) == (
         "The rarest class A (5 test images, 20 patients, 25 predictions): "
         "smote-mlp finds 14 of 25, recall 0.56 (0.40–0.70), and predicts it 1 time, precision 0.40."
     )
