@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pipeline.backbone import sampling
+from pipeline.backbone import inputs, sampling
 
 
 def augment(
@@ -76,7 +76,7 @@ def mix(
     Returns:
         The blend; the position of each partner, (B,) int64; the share of the own picture, (B,) float32.
     """
-    partner = torch.from_numpy(rng.permutation(len(pictures))).to(pictures.device)
+    partner = inputs.send(rng.permutation(len(pictures)), pictures.device)
     share = _column(rng.beta(alpha, alpha, len(pictures)), pictures.device)
     return torch.lerp(pictures[partner], pictures, share), partner, share.reshape(-1)
 
@@ -110,7 +110,7 @@ def _mirror_and_turn(pictures: torch.Tensor, mirrored: np.ndarray, quarters: np.
     kinds = mirrored @ [1, 2] + 4 * quarters
     moved = pictures.clone(memory_format=torch.channels_last)
     for kind in np.unique(kinds[kinds > 0]):
-        rows = torch.from_numpy(np.flatnonzero(kinds == kind)).to(pictures.device)
+        rows = inputs.send(np.flatnonzero(kinds == kind), pictures.device)
         axes = [axis for bit, axis in ((1, -1), (2, -2)) if kind & bit]
         moved[rows] = pictures[rows].flip(axes).rot90(int(kind // 4), (-2, -1))
     return moved
@@ -123,7 +123,7 @@ def _grid(matrix: np.ndarray, pictures: torch.Tensor) -> torch.Tensor:
     """
     height, width = pictures.shape[-2:]
     x, y = ((2 * torch.arange(side, device=pictures.device) + 1) / side - 1 for side in (width, height))
-    maps = torch.from_numpy(matrix.astype(np.float32)).to(pictures.device)
+    maps = inputs.send(matrix.astype(np.float32), pictures.device)
     grid = torch.empty(len(pictures), height, width, 2, device=pictures.device)
     for axis in range(2):
         of_x, of_y, offset = maps[:, axis, :, None].unbind(1)  # (B, 1) each
@@ -156,4 +156,4 @@ def _tone(
 
 
 def _column(values: np.ndarray, where: torch.device) -> torch.Tensor:
-    return torch.from_numpy(values.astype(np.float32)).to(where).reshape(-1, 1, 1, 1)
+    return inputs.send(values.astype(np.float32), where).reshape(-1, 1, 1, 1)
