@@ -15,6 +15,7 @@ import pandas as pd
 from pipeline import artifacts
 from pipeline.artifacts import ABSENT, LABEL, MISSING, NO_FINDING, PRESENT
 from pipeline.errors import PipelineError
+from pipeline.params import Data
 
 JOINT = "|"
 CODES = {"1": PRESENT, "1.0": PRESENT, "0": ABSENT, "0.0": ABSENT}
@@ -86,18 +87,43 @@ def joined(codes: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return np.array(texts, object)[rows.reshape(-1)]
 
 
-def choose(columns: Sequence[str], chosen: Sequence[str] | None) -> list[str]:
-    """The label columns to look at, in order; raises a PipelineError for one that is chosen and not named."""
-    strange = [name for name in chosen or () if name not in columns]
+def columns(p: Data) -> str | tuple[str, ...]:
+    """The columns of the labels to read: one, or those of several that data.classes chooses, in its order.
+
+    Raises:
+        PipelineError: data.classes names a column that data.label lacks.
+    """
+    if isinstance(p.label, str):
+        return p.label
+    strange = [name for name in p.classes or () if name not in p.label]
     if strange:
-        what = f"{', '.join(strange)} are no columns of data.label, which has {', '.join(columns)}"
+        what = f"{', '.join(strange)} are no columns of data.label, which has {', '.join(p.label)}"
         raise PipelineError("data.classes", what, "choose among data.label, or add them there")
-    return list(chosen or columns)
+    return tuple(p.classes or p.label)
 
 
-def nowhere_present(index: pd.DataFrame) -> list[str]:
-    """The label columns of labels that no image has."""
-    return [column for column in artifacts.label_columns(index) if not (index[column] == PRESENT).any()]
+def take_apart(table: pd.DataFrame, p: Data, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The table with label columns, if an image may have several labels, and what is worth a line of the log."""
+    names = columns(p)
+    if isinstance(names, tuple):
+        return from_columns(table, names, path), []
+    if p.task != "multilabel":
+        return table, []
+    table, ignored = from_joined(table, p.classes)
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(ignored.items()))
+    return table, [f"labels that data.classes leaves out (rows): {counts}"] if ignored else []
+
+
+def without_absent(index: pd.DataFrame, p: Data) -> tuple[pd.DataFrame, str]:
+    """The index without the columns of joined labels that no image has, of a CSV for more images, and a note of them.
+
+    Labels that the params name stay.
+    """
+    columns = [column for column in artifacts.label_columns(index) if not (index[column] == PRESENT).any()]
+    if not columns or index.empty or p.classes or not isinstance(p.label, str):
+        return index, ""
+    names = ", ".join(column.removeprefix(LABEL) for column in columns)
+    return index.drop(columns=columns), f"labels that no usable image has: {names}"
 
 
 def count(index: pd.DataFrame) -> tuple[dict[str, int], dict[str, int], int]:

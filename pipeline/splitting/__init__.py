@@ -1,5 +1,6 @@
 """Assign whole patients to roles so that every role has the same mix of classes or labels."""
 
-from pipeline.splitting.patients import describe, split_as_given, split_by_patient
+from pipeline.splitting.patients import split_as_given, split_by_patient
+from pipeline.splitting.summary import describe, lines, split
 
-__all__ = ["describe", "split_as_given", "split_by_patient"]
+__all__ = ["describe", "lines", "split", "split_as_given", "split_by_patient"]

@@ -13,8 +13,9 @@ SMALLEST_GAIN = 1e-9
 EVEN = 0.002  # relative deviation, root mean square, below which refining goes on for the sake of nothing
 
 
-def assign(counts: np.ndarray, shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+def assign(counts: np.ndarray, shares: Sequence[float], rng: np.random.Generator, least: int = 1) -> np.ndarray:
     """Role of each group, (P,) int: iterative stratification over whole groups, then moves and swaps that help.
+
 
     The label with the fewest rows left is dealt out first, largest groups first, each to the role that lacks most of
     that label, and of several to the one with most room (Sechidis et al. 2011, doi:10.1007/978-3-642-23808-6_10). Here
@@ -25,6 +26,7 @@ def assign(counts: np.ndarray, shares: Sequence[float], rng: np.random.Generator
         counts: rows of each label in each group, (P, L) int.
         shares: wanted share of each role, (R,), sum 1.
         rng: breaks ties and varies the order of groups of similar size.
+        least: groups of each label that each role gets in the end, as far as there are and others can spare them.
     """
     wanted = np.outer(shares, counts.sum(0)).astype(float)  # (R, L)
     deal = _Deal(counts, wanted, rng)
@@ -40,7 +42,7 @@ def assign(counts: np.ndarray, shares: Sequence[float], rng: np.random.Generator
     movable = np.arange(len(counts)) if few else rng.choice(len(counts), MOST_GROUPS_TO_REFINE, replace=False)
     table = np.stack([counts[roles == role].sum(0) for role in range(len(shares))])
     roles[movable] = _refine(counts[movable], roles[movable], table, wanted, swap=few)
-    return roles
+    return _fill(counts, roles, len(shares), least)
 
 
 class _Deal:
@@ -123,6 +125,22 @@ def _best_swap(counts: np.ndarray, roles: np.ndarray, move: np.ndarray, weight: 
     return swap
 
 
+def _fill(counts: np.ndarray, roles: np.ndarray, number: int, least: int) -> np.ndarray:
+    """Give each role `least` groups of each label: the smallest ones, from roles that can spare them."""
+    roles, held = roles.copy(), counts > 0
+    fillable = held.sum(0) >= number * least
+    while True:
+        holders = np.stack([held[roles == role].sum(0) for role in range(number)])
+        for role, label in np.argwhere((holders < least) & fillable).tolist():
+            spare = ~((holders[roles] <= least) & held).any(1)  # (P,)
+            groups = np.flatnonzero(spare & held[:, label] & (roles != role))
+            if len(groups):
+                roles[groups[counts[groups].sum(1).argmin()]] = role
+                break
+        else:
+            return roles
+
+
 def holdout(counts: np.ndarray, val: float, test: float, rng: np.random.Generator) -> list[np.ndarray]:
     """One fold: the role of each group, (P,) int."""
     return [assign(counts, (1 - val - test, val, test), rng)]
@@ -130,7 +148,8 @@ def holdout(counts: np.ndarray, val: float, test: float, rng: np.random.Generato
 
 def k_fold(counts: np.ndarray, folds: int, val: float, rng: np.random.Generator) -> list[np.ndarray]:
     """K folds: each group is in the test role of exactly one; validation is carved out of the others."""
-    bucket = assign(counts, [1 / folds] * folds, rng)
+    # What is not tested must do for training and validation: of two folds, each needs two patients of a class.
+    bucket = assign(counts, [1 / folds] * folds, rng, least=2 if folds == 2 else 1)
     val_of_rest = min(val * folds / (folds - 1), 0.5)
     return [carve(counts, bucket == fold, val_of_rest, rng) for fold in range(folds)]
 

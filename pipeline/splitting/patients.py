@@ -1,15 +1,14 @@
 """Splits of an index by patient: our own, or the user's."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.artifacts import LABEL, MISSING, ROLES
+from pipeline.artifacts import ROLES
 from pipeline.errors import PipelineError
 from pipeline.splitting.assign import carve, holdout, k_fold
-from pipeline.splitting.strata import TEST, TRAIN, VAL, Strata, absent, count, role_counts, worst_drift
+from pipeline.splitting.strata import TEST, TRAIN, VAL, Strata, absent, count, worst_drift
 
 MOST_PATIENTS_LISTED = 5
 
@@ -101,49 +100,6 @@ def split_as_given(index: pd.DataFrame, classes: Sequence[str], val: float, trie
         attempts = (carve(strata.counts, is_test, val, rng) for rng in rngs)
         roles = min(attempts, key=lambda split: _cost(strata, [split], 1))[strata.groups]
     return [roles]
-
-
-def describe(index: pd.DataFrame, classes: Sequence[str], split: Sequence[np.ndarray], seed: int) -> dict[str, Any]:
-    """Summary for splits.json: counts per fold, role and class, the worst ratio drift, and what is worth a warning.
-
-    The count of a label is that of the images which have it; beside it stand the images without any label, and those
-    for which a label is missing.
-    """
-    strata = count(index, classes)
-    folds, warnings = [], []
-    for fold, roles in enumerate(split):
-        of_group = np.zeros(len(strata.counts), int)
-        of_group[strata.groups] = roles
-        described = _describe_roles(index, classes, strata, of_group)
-        for role, stratum in absent(strata, of_group, 1, required=False):
-            warnings.append(f"fold {fold}: {strata.told(stratum)} has no image in {ROLES[role]}")
-        drift, worst = worst_drift(strata, of_group)
-        drifted = {"worst_drift": None, "worst_class": None}
-        if worst is not None:
-            drifted = {"worst_drift": drift, "worst_class": strata.names[worst]}
-        folds.append({"fold": fold, "roles": described, **drifted})
-    return {"seed": seed, "classes": list(classes), "folds": folds, "warnings": warnings}
-
-
-def _describe_roles(
-    index: pd.DataFrame, classes: Sequence[str], strata: Strata, roles: np.ndarray
-) -> dict[str, dict[str, Any]]:
-    table = role_counts(strata.counts, roles).tolist()
-    described: dict[str, dict[str, Any]] = {
-        name: {
-            "images": int(strata.images[roles == role].sum()),
-            "patients": int((roles == role).sum()),
-            "classes": dict(zip(classes, table[role], strict=False)),
-        }
-        for role, name in enumerate(ROLES)
-    }
-    if strata.kind == "label":
-        missing = index[[LABEL + name for name in classes]].to_numpy() == MISSING
-        for role, name in enumerate(ROLES):
-            open_here = missing[roles[strata.groups] == role].sum(0).tolist()
-            described[name]["without"] = table[role][strata.classes]
-            described[name]["missing"] = dict(zip(classes, open_here, strict=True))
-    return described
 
 
 def _refuse_single_patients(strata: Strata) -> None:

@@ -85,11 +85,13 @@ def role_counts(counts: np.ndarray, roles: np.ndarray) -> np.ndarray:
 def absent(strata: Strata, roles: np.ndarray, folds: int, required: bool) -> Iterator[tuple[int, int]]:
     """(role, stratum) without a row; with `required`, only those that enough patients could have filled.
 
-    Training needs every class. Validation and test need a class that has a patient for each of the roles and folds.
+    Training needs every class. Validation and test need a class that has a patient for each of the roles and folds; of
+    two folds, each needs two patients, since they do for training and validation of the other.
     """
     patients, essential = strata.patients, strata.essential
+    enough = 4 if folds == 2 else max(len(ROLES), folds)
     for role, stratum in zip(*np.nonzero(role_counts(strata.counts, roles) == 0), strict=True):
-        fillable = role == TRAIN or patients[stratum] >= max(len(ROLES), folds)
+        fillable = role == TRAIN or patients[stratum] >= enough
         if essential[stratum] and (fillable or not required):
             yield int(role), int(stratum)
 

@@ -11,8 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import artifacts
-from pipeline.errors import PipelineError
-from pipeline.imaging import findings, flags, identity, labels, roster, scan
+from pipeline.imaging import admission, findings, flags, identity, labels, roster, scan
 from pipeline.imaging.quarantine import count_reasons
 from pipeline.params import Data, Params
 
@@ -34,12 +33,13 @@ def run(params: Params) -> None:
     files = files[~directories]
     given, strays = _labels(p, files, root, key)
     index, refused = roster.admit(files, given, None if p.task == "multilabel" else p.classes, key, p.frames)
-    if not p.classes and isinstance(p.label, str):
-        index = _without_absent_labels(index)
+    index, note = findings.without_absent(index, p)
+    if note:
+        log.info(note)
     quarantine = refused + strays + strange
     artifacts.save_quarantine("index", quarantine, alone=True)
-    _check(index, quarantine, root, p.task)
-    _check_loss(index, roster.lost(refused, given) + strays, p.max_quarantined)
+    admission.check(index, quarantine, root, p.task)
+    admission.check_loss(index, roster.lost(refused, given) + strays, p.max_quarantined)
     artifacts.save_quarantine("index", quarantine)
     artifacts.save_index(index)
     _log(index, quarantine, side)
@@ -50,37 +50,15 @@ def _labels(p: Data, files: pd.DataFrame, root: Path, key: bytes) -> tuple[pd.Da
     if p.labels == "folders":
         return labels.from_folders(files["path"]), []
     path = Path(os.path.expanduser(p.labels))
-    return labels.match(_table_of_labels(p, path), files, root, key, path.name)
-
-
-def _table_of_labels(p: Data, path: Path) -> pd.DataFrame:
-    """Rows of the CSV, with label columns if an image may have several labels."""
-    if isinstance(p.label, str):
-        table = labels.read_csv(path, labels.Columns(p.label, p.path, p.id, p.patient, p.split))
-        if p.task != "multilabel":
-            return table
-        table, ignored = findings.from_joined(table, p.classes)
-        if ignored:
-            counts = ", ".join(f"{name} {count}" for name, count in sorted(ignored.items()))
-            log.info("labels that data.classes leaves out (rows): %s", counts)
-        return table
-    names = findings.choose(p.label, p.classes)
-    table = labels.read_csv(path, labels.Columns(tuple(names), p.path, p.id, p.patient, p.split))
-    return findings.from_columns(table, names, path)
-
-
-def _without_absent_labels(index: pd.DataFrame) -> pd.DataFrame:
-    """Joined labels come without a list of them, so those that no image has are none."""
-    absent = findings.nowhere_present(index)
-    if absent and len(index):
-        log.info(
-            "labels that no usable image has: %s", ", ".join(name.removeprefix(artifacts.LABEL) for name in absent)
-        )
-    return index.drop(columns=absent)
+    names = labels.Columns(findings.columns(p), p.path, p.id, p.patient, p.split)
+    table, notes = findings.take_apart(labels.read_csv(path, names), p, path)
+    for note in notes:
+        log.info(note)
+    return labels.match(table, files, root, key, path.name)
 
 
 def _log(index: pd.DataFrame, quarantine: list[dict[str, str]], side: Counter[str]) -> None:
-    log.info("index: %d images of %d patients (%s)", len(index), index["group"].nunique(), _counts(index))
+    log.info("index: %d images of %d patients (%s)", len(index), index["group"].nunique(), admission.counts(index))
     by_exam, alone = roster.count_without_patient(index)
     if by_exam or alone:
         log.info("no patient: %d DICOM images are grouped by exam, %d stand alone", by_exam, alone)
@@ -89,16 +67,6 @@ def _log(index: pd.DataFrame, quarantine: list[dict[str, str]], side: Counter[st
         log.info("files of other kinds: %s", others)
     for flag in flags.flags(index):
         log.warning("%s: %s", flag.name, flag.words)
-
-
-def _counts(index: pd.DataFrame) -> str:
-    """Images of each class, or those that have each label, with those for which it is not known."""
-    if not artifacts.label_columns(index):
-        counts = index["label"].value_counts()
-        return ", ".join(f"{name} {counts[name]}" for name in artifacts.classes(index, None))
-    present, missing, without = findings.count(index)
-    told = [f"{name} {present[name]}" + (f" and {missing[name]} unknown" if missing[name] else "") for name in present]
-    return ", ".join([*told, f"none of them {without}"])
 
 
 def _headers(found: pd.DataFrame, root: Path, key: bytes, workers: int) -> pd.DataFrame:
@@ -142,43 +110,3 @@ def _save(known: pd.DataFrame, blocks: list[pd.DataFrame], found: pd.DataFrame, 
     rows = rows[list(artifacts.SCAN_COLUMNS)].astype(artifacts.SCAN_COLUMNS).sort_values("path", ignore_index=True)
     artifacts.save_scan(rows[rows["fingerprint"] != ""])
     return rows
-
-
-def _check(index: pd.DataFrame, quarantine: list[dict[str, str]], root: Path, task: str) -> None:
-    remedy = f"see {artifacts.QUARANTINE}; paths in the labels are relative to data.images"
-    if index.empty:
-        raise PipelineError(root, f"no image can be used: {count_reasons(quarantine)}", remedy)
-    classes = artifacts.classes(index, None)
-    twins = pd.Series(classes).groupby([_spelling(name) for name in classes]).agg(list)
-    for names in twins[twins.map(len) > 1]:
-        what = f"{' and '.join(map(repr, names))} look like one class"
-        raise PipelineError("data.label", what, "spell it in one way in the labels")
-    if task == "multilabel" and len(classes) < 2:
-        what = f"{classes[0]!r} is the only label that an image has" if classes else "no image has any label"
-        raise PipelineError("data.label", what, "for one label write a column of two classes and data.task: binary")
-    if len(classes) < 2:
-        what = f"all {len(index)} images have the label {classes[0]!r} (set aside: {count_reasons(quarantine)})"
-        raise PipelineError("data.label", what, "a classifier needs two classes: name another column, or add images")
-    if task == "binary" and len(classes) > 2:
-        what = f"data.task: binary has two classes, but the labels have {len(classes)}: {_counts(index)}"
-        raise PipelineError("data.label", what, "set data.task: multiclass, or merge classes in the labels CSV")
-
-
-def _check_loss(index: pd.DataFrame, lost: list[dict[str, str]], most: float) -> None:
-    """Stop when more of the labelled images are set aside than data.max_quarantined allows."""
-    total = index["path"].nunique() + len(lost)
-    if len(lost) > most * total:
-        what = (
-            f"{len(lost)} of {total} labelled images ({len(lost) / total:.1%}) are set aside, more than the {most:.1%} "
-            f"of data.max_quarantined: {count_reasons(lost)}"
-        )
-        remedy = f"see {artifacts.QUARANTINE} and mend what it names, or raise data.max_quarantined"
-        raise PipelineError("data.labels", what, remedy)
-
-
-def _spelling(label: str) -> str:
-    """What `1`, `1.0` and `01`, or `normal` and `Normal`, have in common."""
-    try:
-        return repr(float(label))
-    except ValueError:
-        return label.casefold()

@@ -1,9 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from imports import ROOT
 
+from pipeline import params
 from pipeline.errors import PipelineError
 from pipeline.imaging import findings, labels
 from pipeline.imaging.labels import Columns
@@ -98,13 +102,26 @@ def test_without_any_label_there_is_nothing_to_learn():
         joined("No Finding", "")
 
 
+def data(**values):
+    return dataclasses.replace(params.load(ROOT / "params.yaml").data, task="multilabel", **values)
+
+
 def test_columns_are_chosen_and_ordered_by_data_classes():
-    assert findings.choose(NAMES, ["Nodule", "Hernia"]) == ["Nodule", "Hernia"]
-    assert findings.choose(NAMES, None) == NAMES
+    assert findings.columns(data(label=NAMES, classes=["Nodule", "Hernia"])) == ("Nodule", "Hernia")
+    assert findings.columns(data(label=NAMES)) == tuple(NAMES)
+    assert findings.columns(data(label="labels", classes=["Nodule", "Hernia"])) == "labels"
     with pytest.raises(
         PipelineError, match=r"data.classes: Edema are no columns of data.label, which has Hernia, Mass"
     ):
-        findings.choose(NAMES, ["Mass", "Edema"])
+        findings.columns(data(label=NAMES, classes=["Mass", "Edema"]))
+
+
+def test_joined_labels_that_no_image_has_are_no_labels_and_named_ones_are():
+    index = pd.DataFrame({"label_a": [1, 0], "label_b": [0, -1]})
+    found, note = findings.without_absent(index, data(label="labels"))
+    assert (list(found), note) == (["label_a"], "labels that no usable image has: b")
+    for p in (data(label=["a", "b"]), data(label="labels", classes=["a", "b"])):
+        assert findings.without_absent(index, p)[0] is index
 
 
 @given(st.lists(st.frozensets(st.sampled_from(NAMES)), min_size=1).filter(any), st.randoms())
@@ -120,4 +137,3 @@ def test_the_order_in_which_labels_are_written_does_not_matter(sets, random):
 def test_images_of_each_label_are_counted():
     index = pd.DataFrame({"label_a": [1, 1, 0, -1], "label_b": [0, 0, -1, -1]}).astype("int8")
     assert findings.count(index) == ({"a": 2, "b": 0}, {"a": 1, "b": 2}, 2)
-    assert findings.nowhere_present(index) == ["label_b"]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline import splitting
 from pipeline.errors import PipelineError
-from pipeline.splitting import assign, strata
+from pipeline.splitting import strata
 
 
 def cohort(rng, patients, shares, most_images=4):
@@ -122,25 +122,3 @@ def test_a_patient_in_two_roles_of_the_users_split_is_refused_with_a_path():
 def test_an_incomplete_split_is_refused(roles, message):
     with pytest.raises(PipelineError, match=message):
         splitting.split_as_given(given_split(roles), ["A", "B"], 0.2, 3, 0)
-
-
-def test_the_summary_counts_images_and_patients_and_names_what_is_absent():
-    index = given_split(["train"] * 4 + ["val"] * 2 + ["test"] * 2)
-    index.loc[4:5, "label"] = "A"
-    (roles,) = splitting.split_as_given(index, ["A", "B"], 0.2, 3, 0)
-    summary = splitting.describe(index, ["A", "B"], [roles], 0)
-    assert summary["folds"][0]["roles"]["val"] == {"images": 2, "patients": 1, "classes": {"A": 2, "B": 0}}
-    assert summary["folds"][0]["worst_drift"] is summary["folds"][0]["worst_class"] is None  # four patients: not judged
-    assert summary["warnings"] == ["fold 0: class B has no image in val"]
-
-
-def test_refinement_brings_lumpy_groups_to_the_wanted_shares():
-    """Large groups of mixed labels, as blood smears are; the greedy rule alone misses by a third and more."""
-    rng = np.random.default_rng(5)
-    counts = rng.poisson(rng.gamma(0.3, 12, (170, 13)))
-    of = strata.Strata("class", np.arange(170), counts.sum(1), counts, [f"c{n}" for n in range(13)], 13)
-    drifts = []
-    for seed in range(10):
-        roles = assign.assign(counts, (0.7, 0.1, 0.2), np.random.default_rng(seed))
-        drifts.append(strata.worst_drift(of, roles)[0])
-    assert np.median(drifts) < 0.12
