@@ -36,21 +36,24 @@ def test_an_augmentation_of_nothing_changes_nothing():
     assert torch.equal(change(pictures), pictures)
 
 
-def test_a_flip_mirrors_left_and_right_of_about_half_the_pictures():
+@pytest.mark.parametrize("degrees", [0.0, 1e-5])
+def test_a_flip_mirrors_left_and_right_of_about_half_the_pictures(degrees):
     pictures = torch.rand(64, 1, 16, 16)
-    moved = change(pictures, flip=True)
-    mirrored = [torch.equal(after, before.flip(-1)) for before, after in zip(pictures, moved, strict=True)]
-    same = [torch.equal(after, before) for before, after in zip(pictures, moved, strict=True)]
-    assert all(a != b for a, b in zip(mirrored, same, strict=True))
-    assert 20 <= sum(mirrored) <= 44
+    moved = change(pictures, flip=True, degrees=degrees)
+    close = 1e-5 if degrees else 0
+    mirrored, same = ((moved - views).abs().amax((1, 2, 3)) <= close for views in (pictures.flip(-1), pictures))
+    assert torch.equal(mirrored, ~same)
+    assert 20 <= mirrored.sum() <= 44
 
 
-def test_turns_give_each_of_the_eight_right_angle_views():
+@pytest.mark.parametrize("degrees", [0.0, 1e-5])
+def test_turns_give_each_of_the_eight_right_angle_views_with_and_without_interpolation(degrees):
     picture = torch.rand(1, 1, 8, 8)
-    moved = change(picture.repeat(200, 1, 1, 1), turns=True)
+    moved = change(picture.repeat(200, 1, 1, 1), turns=True, degrees=degrees)
     views = [picture[0].rot90(turn, (-2, -1)) for turn in range(4)]
     views += [view.flip(-2) for view in views]
-    hits = [sum(torch.equal(one, view) for one in moved) for view in views]
+    close = 1e-5 if degrees else 0
+    hits = [sum(torch.allclose(one, view, rtol=0, atol=close) for one in moved) for view in views]
     assert min(hits) > 0
     assert sum(hits) == 200
 
@@ -129,13 +132,19 @@ def test_noise_has_its_standard_deviation_times_the_strength_of_each_picture():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_augmented_pictures_stay_in_range_and_differ_from_each_other(channels):
     pictures = torch.rand(1, channels, 24, 24).repeat(8, 1, 1, 1)
-    before = pictures.clone()
     moved = change(pictures, strength=3.0, **ALL)
     assert (moved.shape, moved.dtype) == (pictures.shape, torch.float32)
     assert moved.is_contiguous(memory_format=torch.channels_last)
     assert moved.min() >= 0
     assert moved.max() <= 1
     assert all(not torch.equal(moved[0], other) for other in moved[1:])
+
+
+@pytest.mark.parametrize("amplitudes", [{}, {"flip": True}, {"degrees": 9.0}])
+def test_the_pictures_given_stay_as_they_are(amplitudes):
+    pictures = torch.rand(8, 3, 24, 24).contiguous(memory_format=torch.channels_last)
+    before = pictures.clone()
+    change(pictures, contrast=0.2, **amplitudes)
     assert torch.equal(pictures, before)
 
 

@@ -112,7 +112,9 @@ def test_focal_bce_is_that_of_torchvision(alpha, gamma):
     torch.testing.assert_close(loss("focal_bce", RANDOM, SEVERAL, SKEWED, alpha=alpha, gamma=gamma), expected)
 
 
-@pytest.mark.parametrize(("positive", "negative", "clip"), [(1.0, 4.0, 0.05), (0.0, 0.5, 0.2), (2.0, 1.0, 0.0)])
+@pytest.mark.parametrize(
+    ("positive", "negative", "clip"), [(1.0, 4.0, 0.05), (0.0, 0.5, 0.2), (2.0, 1.0, 0.0), (0.0, 0.0, 0.3)]
+)
 def test_asymmetric_is_the_formula_of_the_paper(positive, negative, clip):
     p = RANDOM.double().sigmoid()
     lowered = (p - clip).clamp(min=0)

@@ -61,6 +61,15 @@ def test_no_row_is_drawn_twice_before_all_of_its_class_were(name, labels, seed):
             assert len(set(once)) == len(once)
 
 
+def test_each_pass_through_a_class_has_an_order_of_its_own():
+    labels = np.repeat([0, 1], [970, 30])
+    order = draw("weighted", rows(labels))
+    passes = order[labels[order] == 1][:480].reshape(16, 30)
+    assert len(np.unique(passes, axis=0)) == 16
+    often = np.bincount(order[labels[order] == 0], minlength=970)  # 500 of 970, from everywhere
+    assert 200 < often[:485].sum() < 300
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_order_is_shuffled(name):
     order = draw(name, rows(np.arange(60) % 2, 2))
