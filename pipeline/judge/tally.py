@@ -184,7 +184,7 @@ class Tally:
     @cached_property
     def total(self) -> np.ndarray:
         """Sum of the weights, (B,) float64."""
-        return self.weights.sum(axis=0, dtype=np.float64)
+        return self.confusion.sum(axis=(1, 2))
 
     @cached_property
     def confusion(self) -> np.ndarray:

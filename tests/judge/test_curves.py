@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.judge import curves
-from pipeline.judge.tally import Predictions
+from pipeline.judge.tally import Multilabel, Predictions
 
 
 def two_classes(seed: int, rows: int, digits: int = 2) -> tuple[np.ndarray, np.ndarray, Predictions]:
@@ -45,3 +45,15 @@ def test_three_rows_by_hand():
 def test_a_class_with_all_rows_or_none_has_no_curve(label):
     predictions = Predictions(np.full(3, label), np.full((3, 2), 0.5))
     assert [curve.shape for curve in curves.roc_and_pr(predictions, 1)] == [(0, 2), (0, 2)]
+
+
+def test_labels_have_the_curves_of_being_present_where_they_are_known_and_two_classes_one():
+    marks = np.array([[1, 1, 0, 0, -1], [0, 1, -1, -1, 1]], np.int8).T
+    given = np.array([[0.9, 0.8, 0.7, 0.1, 0.9], [0.2, 0.9, 0.9, 0.9, 0.6]]).T
+    of_labels = curves.each(Multilabel(marks, given))
+    assert list(of_labels) == [0, 1]
+    np.testing.assert_allclose(of_labels[0][0], [[0, 0], [0, 1], [1, 1]])
+    np.testing.assert_allclose(of_labels[0][1][-1], [1, 2 / 4])
+    np.testing.assert_allclose(of_labels[1][1][-1], [1, 2 / 3])
+    assert list(curves.each(Predictions(np.array([0, 1]), np.eye(2)))) == [1]
+    assert list(curves.each(Predictions(np.array([0, 1, 2]), np.eye(3)))) == [0, 1, 2]

@@ -126,3 +126,13 @@ def test_a_task_of_two_classes_keeps_one_head_and_probabilities_that_sum_to_one(
     predictions, _ = artifacts.load_fit(ARM)
     assert list(predictions.columns) == ["image_id", "fold", "role", "label", "p_healthy", "p_sick"]
     np.testing.assert_allclose(predictions[["p_healthy", "p_sick"]].sum(axis=1), 1)
+
+
+def test_two_labels_of_the_same_images_get_synthetic_rows_of_their_own(given):
+    index = artifacts.load_index()
+    index["label_Nodule"] = index["label_Mass"]
+    artifacts.save_index(index)
+    fit.run(given, ARM)
+    predictions, _ = artifacts.load_fit(ARM)
+    assert (predictions["p_Nodule"] != predictions["p_Mass"]).any()
+    assert np.corrcoef(predictions["p_Nodule"], predictions["p_Mass"])[0, 1] > 0.99
