@@ -405,19 +405,41 @@ class Features:
 
 
 def save_features(
-    values: Mapping[str, np.ndarray], rows: pd.DataFrame, made_by: Mapping[str, Mapping[str, Any]]
+    values: Mapping[str, np.ndarray | Path],
+    rows: pd.DataFrame,
+    made_by: Mapping[str, Mapping[str, Any]],
+    measured: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Write one .npy per name, rows.parquet and manifest.json; `made_by` is per name."""
+    """Write one .npy per name, rows.parquet and manifest.json.
+
+    Args:
+        values: (N, D) float32 by name, or the .npy file that holds them already, which stays.
+        rows: columns FEATURE_ROWS.
+        made_by: provenance by name.
+        measured: what was found out about them, by name.
+    """
     with storage.folder_atomic(FEATURES) as folder:
-        for name, array in values.items():
-            np.save(folder / f"{name}.npy", array)
+        for name, given in values.items():
+            if isinstance(given, Path):
+                storage.link(given, folder / f"{name}.npy")
+            else:
+                np.save(folder / f"{name}.npy", given)
         storage.save_parquet(folder / "rows.parquet", rows, FEATURE_ROWS)
-        shapes = {name: {"shape": array.shape, "dtype": str(array.dtype)} for name, array in values.items()}
-        storage.write_manifest(folder, {"row_count": len(rows), "arrays": shapes, "made_by": made_by})
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in values}
+        shapes = {name: {"shape": array.shape, "dtype": str(array.dtype)} for name, array in arrays.items()}
+        content = {"row_count": len(rows), "arrays": shapes, "made_by": made_by, "measured": measured or {}}
+        storage.write_manifest(folder, content)
 
 
-def load_features() -> Features:
-    """Cached features; refused when a file is not what the manifest says."""
+def load_features(current: bool = True) -> Features:
+    """Cached features.
+
+    Args:
+        current: refuse features of other pictures or weights than lie on disk, too.
+
+    Raises:
+        PipelineError: a file is absent, or not what the manifest says.
+    """
     manifest = storage.load_manifest(FEATURES, "embed")
     rows = storage.load_parquet(FEATURES / "rows.parquet", FEATURE_ROWS, "embed")
     values = {name: np.load(FEATURES / f"{name}.npy", mmap_mode="r") for name in manifest["arrays"]}
@@ -428,7 +450,36 @@ def load_features() -> Features:
                 f"has shape {array.shape}, but rows.parquet has {len(rows)} rows",
                 storage.rebuild(FEATURES, "embed"),
             )
+    if current:
+        _refuse_stale(manifest["made_by"])
     return Features(values, rows, manifest)
+
+
+def feature_inputs(name: str) -> dict[str, str]:
+    """Checksums of what features of this name are made from, as it lies on disk now; without what is absent."""
+    pixels, backbone = PIXELS / "manifest.json", BACKBONE / name / "manifest.json"
+    found = {}
+    if backbone.exists():
+        found["backbone"] = storage.load_json(backbone, "finetune")["files"]["weights.safetensors"]
+    if pixels.exists():
+        manifest = storage.load_json(pixels, "pixels")
+        found["render"] = provenance.checksum_of_json(manifest["made_by"])
+        found["pixels"] = manifest["files"]["rows.parquet"]
+    return found
+
+
+def _refuse_stale(made_by: Mapping[str, Mapping[str, Any]]) -> None:
+    """What is absent is no fault: features can be learned from where no picture is."""
+    words = {"backbone": "weights", "render": "render settings", "pixels": "pictures"}
+    for name, made in made_by.items():
+        now, then = feature_inputs(name), made.get("inputs", {})
+        other = [words[kind] for kind in now.keys() & then.keys() if now[kind] != then[kind]]
+        if other:
+            raise PipelineError(
+                FEATURES / f"{name}.npy",
+                f"was computed from other {' and '.join(sorted(other))} than lie on disk now",
+                "run `dvc repro embed`",
+            )
 
 
 def join_rows(rows: pd.DataFrame, index: pd.DataFrame, split: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

@@ -74,6 +74,14 @@ def folder_atomic(path: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
 
 
+def link(source: Path, target: Path) -> None:
+    """Another name for a file, or a copy where the file system has no such links; nobody may write to it then."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def _mend(path: Path) -> None:
     """Put back or delete what a killed run left beside `path`."""
     for left in path.parent.glob(f".{path.name}.*"):

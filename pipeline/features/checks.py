@@ -1,13 +1,15 @@
 """Can these features be trusted? One function per question; CHECKS at the foot names them all."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
 
+AT_ONCE = 2**28  # bytes of features in memory
 NO_IMAGES = pd.DataFrame({"image_id": [], "fingerprint": []}, dtype="str")
+NO_ROWS = NO_IMAGES.assign(view=0)
 NO_ROLES = pd.DataFrame({"image_id": [], "group": [], "fold": [], "role": []}, dtype="str")
 
 
@@ -17,22 +19,25 @@ class Evidence:
 
     Attributes:
         features: by file name: (N, D) float32.
-        rows: image_id, fingerprint of each feature row.
+        rows: image_id, fingerprint, view of each feature row; a view above 0 is augmented.
         pictures: image_id, fingerprint of each picture, in the order in which the pictures lie.
         expected: image_id of every image that was split and not set aside since.
         roles: image_id, group, fold, role.
         made_from: by file name: checksum by input that the features were computed from.
         on_disk: likewise, of what lies on disk now.
+        drift: by file name: `rows` that were embedded again, and the `noise`, the greatest distance of one from what it
+            was, as a share of the mean distance of rows from their centre.
         refused: what could not be read, and why; the rest is empty then.
     """
 
     features: Mapping[str, np.ndarray] = field(default_factory=dict)
-    rows: pd.DataFrame = field(default_factory=lambda: NO_IMAGES)
+    rows: pd.DataFrame = field(default_factory=lambda: NO_ROWS)
     pictures: pd.DataFrame = field(default_factory=lambda: NO_IMAGES)
     expected: frozenset[str] = frozenset()
     roles: pd.DataFrame = field(default_factory=lambda: NO_ROLES)
     made_from: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     on_disk: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     refused: Sequence[str] = ()
 
 
@@ -63,10 +68,11 @@ def run(evidence: Evidence, thresholds: Mapping[str, float]) -> dict[str, Findin
 
     Args:
         evidence: what the checks look at.
-        thresholds: by name of a check; 0 where there is none.
+        thresholds: by name of a check; where there is none, that of THRESHOLDS, or 0.
     """
     names = ["checksum"] if evidence.refused else list(CHECKS)
-    return {name: CHECKS[name](evidence, thresholds.get(name, 0)) for name in names}
+    known = {**THRESHOLDS, **thresholds}
+    return {name: CHECKS[name](evidence, known.get(name, 0)) for name in names}
 
 
 def checksum(evidence: Evidence, threshold: float) -> Finding:
@@ -79,40 +85,57 @@ def checksum(evidence: Evidence, threshold: float) -> Finding:
 
 
 def row_count(evidence: Evidence, threshold: float) -> Finding:
-    """Has each image of the split that was not set aside one feature row? Value: images that have none or too many."""
-    held = evidence.rows["image_id"]
+    """Has each image of the split that was not set aside one row of its own? Value: images with none or too many.
+
+    No view may stand twice either, nor alone.
+    """
+    rows = evidence.rows
+    held = rows.loc[rows["view"] == 0, "image_id"]
     missing = evidence.expected - set(held)
-    foreign = set(held) - evidence.expected
-    twice = set(held[held.duplicated()])
+    foreign = set(rows["image_id"]) - evidence.expected
+    twice = set(rows.loc[rows.duplicated(["image_id", "view"]), "image_id"])
     wrong = missing | foreign | twice
-    if not wrong:
-        sentence = f"All {len(held):,} images of the split have one feature row each."
-    else:
+    augmented = len(rows) - len(held)
+    if wrong:
         sentence = (
             f"Images of the split: {len(evidence.expected):,}. Without a feature row: {len(missing):,}; "
             f"with several: {len(twice):,}; feature rows of other images: {len(foreign):,}."
         )
+    else:
+        sentence = f"All {len(held):,} images of the split have one feature row each"
+        sentence += f", and there are {augmented:,} of augmented views." if augmented else "."
     return _strict(len(wrong), threshold, wrong, sentence)
 
 
 def order(evidence: Evidence, threshold: float) -> Finding:
-    """Do features and pictures lie in the same order, with the same fingerprints? Value: rows that differ."""
-    held, pictures = evidence.rows, evidence.pictures
-    shared = min(len(held), len(pictures))
+    """Do features and pictures lie in the same order, with the same fingerprints? Value: rows that differ.
+
+    Rows of augmented views follow all others.
+    """
+    pictures, keys = evidence.pictures, ["image_id", "fingerprint"]
+    views = evidence.rows["view"].to_numpy() > 0
+    first = int(np.argmax(views)) if views.any() else len(views)
+    held, shared = evidence.rows.iloc[:first], min(first, len(pictures))
     differs = np.ones(max(len(held), len(pictures)), dtype=bool)
-    keys = ["image_id", "fingerprint"]
     differs[:shared] = (held[keys].to_numpy()[:shared] != pictures[keys].to_numpy()[:shared]).any(axis=1)
     longer = held if len(held) >= len(pictures) else pictures
-    if not differs.any():
+    rest = evidence.rows.iloc[first:]
+    strange = ~views[first:] | ~pd.MultiIndex.from_frame(rest[keys]).isin(pd.MultiIndex.from_frame(pictures[keys]))
+    wrong = [*_ids(longer, differs), *_ids(rest, strange)]
+    if not wrong:
         sentence = "The feature rows lie in the order of the pictures and were computed from the same file contents."
     else:
-        sentence = f"Rows where features and pictures are of different images: {differs.sum():,} of {len(differs):,}."
-    return _strict(int(differs.sum()), threshold, _ids(longer, differs), sentence)
+        sentence = (
+            f"Rows where features and pictures are of different images: {len(wrong):,} of {len(differs) + len(rest):,}."
+        )
+    return _strict(len(wrong), threshold, wrong, sentence)
 
 
 def finite(evidence: Evidence, threshold: float) -> Finding:
     """Is every feature a number? Value: rows of the worst file that hold NaN or infinity."""
-    bad = {name: np.any(~np.isfinite(values), axis=1) for name, values in evidence.features.items()}
+    bad = {
+        name: np.concatenate([~np.isfinite(part).all(1) for part in _parts(v)]) for name, v in evidence.features.items()
+    }
     name = _worst({name: float(rows.sum()) for name, rows in bad.items()})
     count = int(bad[name].sum())
     sentence = f"Rows of {name}.npy with NaN or infinity: {count:,}." if count else "Every feature is a finite number."
@@ -121,7 +144,10 @@ def finite(evidence: Evidence, threshold: float) -> Finding:
 
 def dead_dimensions(evidence: Evidence, threshold: float) -> Finding:
     """Do the dimensions vary from image to image? Value: share of constant ones in the worst file."""
-    dead = {name: np.all(values == values[:1], axis=0) for name, values in evidence.features.items()}
+    dead = {
+        name: np.all([np.all(part == values[:1], axis=0) for part in _parts(values)], axis=0)
+        for name, values in evidence.features.items()
+    }
     name = _worst({name: float(constant.mean()) for name, constant in dead.items()})
     share = float(dead[name].mean())
     sentence = (
@@ -132,7 +158,7 @@ def dead_dimensions(evidence: Evidence, threshold: float) -> Finding:
 
 def duplicate_rows(evidence: Evidence, threshold: float) -> Finding:
     """Have different images different features? Value: share of rows of the worst file that are equal to another."""
-    twins = {name: _repeated(values) for name, values in evidence.features.items()}
+    twins = {name: _repeated(values, evidence.rows["image_id"]) for name, values in evidence.features.items()}
     name = _worst({name: float(rows.mean()) for name, rows in twins.items()})
     share, ids = float(twins[name].mean()), _ids(evidence.rows, twins[name])
     sentence = f"Images with the same features in {name}.npy as another image: {len(ids):,} of {len(twins[name]):,}."
@@ -168,6 +194,19 @@ def provenance(evidence: Evidence, threshold: float) -> Finding:
     return _strict(len(stale), threshold, [], sentence)
 
 
+def drift(evidence: Evidence, threshold: float) -> Finding:
+    """Is a row the same when it is embedded again? Value: the greatest distance from what it was; see Evidence."""
+    noise = {name: found["noise"] for name, found in evidence.drift.items()}
+    if not noise:
+        return Finding(0, threshold, "ok", [], "No row was embedded again to compare (embed.check: 0).")
+    name = _worst(noise)
+    sentence = (
+        f"{evidence.drift[name]['rows']:,} rows of {name}.npy were embedded again, alone, in float32; they lie at most "
+        f"{noise[name]:.2g} of the usual distance between images from where they were."
+    )
+    return Finding(noise[name], threshold, _look(noise[name], threshold), [], sentence)
+
+
 def _strict(value: int, threshold: float, rows: Iterable[str], sentence: str) -> Finding:
     return Finding(value, threshold, "invalid" if value > threshold else "ok", sorted(rows), sentence)
 
@@ -184,9 +223,17 @@ def _worst(values: Mapping[str, float]) -> str:
     return max(values, key=lambda name: values[name])
 
 
-def _repeated(values: np.ndarray) -> np.ndarray:
-    digests = [blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest() for row in values]
-    return pd.Series(digests).duplicated(keep=False).to_numpy()
+def _repeated(values: np.ndarray, images: pd.Series) -> np.ndarray:
+    """Rows whose values a row of another image has too, (N,) bool."""
+    digests = pd.Series([blake2b(row.tobytes(), digest_size=16).digest() for part in _parts(values) for row in part])
+    return (images.reset_index(drop=True).groupby(digests).transform("nunique") > 1).to_numpy()
+
+
+def _parts(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Consecutive rows that fit the memory of a small machine; at least one part."""
+    step = max(1, AT_ONCE // max(1, values[:1].nbytes))
+    for start in range(0, max(1, len(values)), step):
+        yield np.ascontiguousarray(values[start : start + step])
 
 
 CHECKS: dict[str, Check] = {
@@ -198,4 +245,6 @@ CHECKS: dict[str, Check] = {
     "duplicate_rows": duplicate_rows,
     "patients_across_roles": patients_across_roles,
     "provenance": provenance,
+    "drift": drift,
 }
+THRESHOLDS = {"drift": 0.1}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import artifacts, provenance, storage
+from pipeline import artifacts, storage
 from pipeline.errors import PipelineError
 from pipeline.features import checks
 from pipeline.params import Params
@@ -44,7 +44,7 @@ def _evidence() -> checks.Evidence:
     refused: list[str] = []
     index, splits = artifacts.load_index(), artifacts.load_splits()
     pictures = _attempt(artifacts.load_pixels, refused)
-    features = _attempt(artifacts.load_features, refused)
+    features = _attempt(lambda: artifacts.load_features(current=False), refused)
     backbones = {
         name: _attempt(lambda name=name: artifacts.load_backbone(name), refused) for name in artifacts.backbone_names()
     }
@@ -53,21 +53,17 @@ def _evidence() -> checks.Evidence:
     return checks.Evidence(
         features=features.values,
         rows=features.rows,
-        pictures=pictures.rows,
+        pictures=pictures.rows if len(pictures) else features.rows,  # of imported features there are none
         expected=frozenset(splits["image_id"]) - _set_aside(index),
         roles=splits.merge(index[["image_id", "group"]], on="image_id"),
         made_from={
             name: made["inputs"] | _split_of(backbones.get(name)) for name, made in features.manifest["made_by"].items()
         },
         on_disk={
-            name: {
-                "backbone": manifest["files"]["weights.safetensors"],
-                "pixels": pictures.manifest["files"]["rows.parquet"],
-                "render": provenance.checksum_of_json(pictures.manifest["made_by"]),
-            }
-            | (_split_of(manifest) and {"split": _split_now(name, splits, index)})
+            name: artifacts.feature_inputs(name) | (_split_of(manifest) and {"split": _split_now(name, splits, index)})
             for name, manifest in backbones.items()
         },
+        drift={name: of["drift"] for name, of in features.manifest.get("measured", {}).items() if "drift" in of},
     )
 
 

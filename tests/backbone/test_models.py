@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from pipeline.backbone import encode, inputs, models
+from pipeline.backbone import inputs, models
 from pipeline.choices import Choice
 from pipeline.errors import PipelineError
 
@@ -15,22 +15,6 @@ SMALL = "resnet10t"
 @pytest.fixture(scope="module")
 def pictures():
     return np.random.default_rng(0).integers(0, 256, (9, 32, 32), dtype=np.uint8)
-
-
-def test_features_do_not_depend_on_the_batch_they_were_computed_in(pictures):
-    model = models.create(SMALL, "none", 1, 32, 3, 0)
-    whole = encode.encode(model, pictures.__getitem__, np.arange(9), 9)
-    single = encode.encode(model, pictures.__getitem__, np.arange(9), 1)
-    shuffled = encode.encode(model, pictures.__getitem__, np.arange(9)[::-1], 4)[::-1]
-    assert whole.shape == (9, 512)
-    assert whole.dtype == np.float32
-    np.testing.assert_allclose(single, whole, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(shuffled, whole, rtol=1e-4, atol=1e-5)
-
-
-def test_no_rows_give_no_features(pictures):
-    model = models.create(SMALL, "none", 1, 32, 3, 0)
-    assert encode.encode(model, pictures.__getitem__, np.arange(0), 4).shape == (0, 512)
 
 
 @pytest.mark.parametrize("name", [SMALL, "efficientnet_b0", "densenet121", "vit_tiny_patch16_224", "convnext_atto"])

@@ -16,7 +16,7 @@ FOLDS = ("fold-0", "fold-1")
 
 def clean():
     rng = np.random.default_rng(0)
-    rows = pd.DataFrame({"image_id": IDS, "fingerprint": [f"f{number}" for number in range(30)]}, dtype="str")
+    pictures = pd.DataFrame({"image_id": IDS, "fingerprint": [f"f{number}" for number in range(30)]}, dtype="str")
     roles = pd.DataFrame(
         [
             (image, f"patient {place // 3}", fold, ("train", "val", "test")[(place // 3 + fold) % 3])
@@ -28,8 +28,8 @@ def clean():
     inputs = {name: {"backbone": f"weights {name}", "pixels": "p", "render": "r"} for name in FOLDS}
     return checks.Evidence(
         features={name: rng.normal(size=(30, 8)).astype(np.float32) for name in FOLDS},
-        rows=rows,
-        pictures=rows.copy(),
+        rows=pictures.assign(view=0),
+        pictures=pictures,
         expected=frozenset(IDS),
         roles=roles,
         made_from=inputs,
@@ -90,6 +90,21 @@ def other_weights():
     )
 
 
+def with_views(images=(2, 5), change=lambda rows: rows):
+    """A clean set with an augmented view of each of these images after the others."""
+    evidence = clean()
+    rows = pd.concat([evidence.rows, evidence.rows.iloc[list(images)].assign(view=1)], ignore_index=True)
+    rng = np.random.default_rng(1)
+    more = {name: rng.normal(size=(len(images), 8)).astype(np.float32) for name in FOLDS}
+    values = {name: np.concatenate([evidence.features[name], more[name]]) for name in FOLDS}
+    return dataclasses.replace(evidence, features=values, rows=change(rows))
+
+
+def drifted():
+    drift = {"fold-0": {"rows": 16, "noise": 0.01}, "fold-1": {"rows": 16, "noise": 0.2}}
+    return dataclasses.replace(clean(), drift=drift)
+
+
 # By check: the fault, then verdict, value and images that it must give, and words of the sentence.
 PLANTED = {
     "checksum": (unreadable, "invalid", 1, [], "fold-1.npy: its content is not what manifest.json says"),
@@ -106,6 +121,7 @@ PLANTED = {
     "duplicate_rows": (one_pair_of_twins, "look", 2 / 30, [IDS[3], IDS[17]], "in fold-1.npy as another image: 2 of 30"),
     "patients_across_roles": (patient_torn, "invalid", 1, IDS[3:6], "val and test: 1 (fold 1)"),
     "provenance": (other_weights, "invalid", 1, [], "(fold-1: backbone)"),
+    "drift": (drifted, "look", 0.2, [], "16 rows of fold-1.npy were embedded again"),
 }
 THRESHOLDS = {"dead_dimensions": 0.5, "duplicate_rows": 0.01}
 
@@ -191,9 +207,64 @@ def test_duplicates_are_exactly_the_rows_whose_values_occur_twice(values):
     ids = [str(number) for number in range(len(values))]
     evidence = checks.Evidence(
         features={"shared": np.array(values, np.float32)[:, None] * [1, 2]},
-        rows=pd.DataFrame({"image_id": ids, "fingerprint": ids}, dtype="str"),
+        rows=pd.DataFrame({"image_id": ids, "fingerprint": ids}, dtype="str").assign(view=0),
     )
     expected = sorted(ids[place] for place, value in enumerate(values) if values.count(value) > 1)
     finding = checks.duplicate_rows(evidence, 0)
     assert finding.rows == expected
     assert finding.value == pytest.approx(len(expected) / len(values))
+
+
+def test_augmented_views_after_the_pictures_raise_nothing():
+    found = checks.run(with_views(), THRESHOLDS)
+    assert {finding.verdict for finding in found.values()} == {"ok"}
+    assert found["row_count"].finding == (
+        "All 30 images of the split have one feature row each, and there are 2 of augmented views."
+    )
+
+
+def test_views_of_one_image_may_have_its_features_and_those_of_another_may_not():
+    evidence = with_views((2, 5))
+    for values in evidence.features.values():
+        values[30] = values[2]
+    assert checks.duplicate_rows(evidence, 0).value == 0
+    evidence.features["fold-0"][31] = evidence.features["fold-0"][2]
+    finding = checks.duplicate_rows(evidence, 0)
+    assert finding.value == pytest.approx(3 / 32)  # of image 2 the row and its view, and the view of image 5
+    assert set(finding.rows) == {IDS[2], IDS[5]}
+
+
+def test_a_view_that_stands_twice_or_without_its_image_is_counted():
+    def twice(rows):
+        rows.loc[31, "image_id"] = IDS[2]
+        return rows
+
+    def alone(rows):
+        return rows.drop(2).reset_index(drop=True)
+
+    assert checks.row_count(with_views(change=twice), 0).rows == [IDS[2]]
+    assert checks.row_count(with_views(change=alone), 0).rows == [IDS[2]]
+
+
+def test_a_view_before_the_pictures_or_of_other_contents_is_out_of_order():
+    def of_an_older_file(rows):
+        rows.loc[31, "fingerprint"] = "exported again"
+        return rows
+
+    def first(rows):
+        return rows.iloc[[30, *range(30), 31]].reset_index(drop=True)
+
+    assert checks.order(with_views(change=of_an_older_file), 0).rows == [IDS[5]]
+    assert checks.order(with_views(change=first), 0).verdict == "invalid"
+
+
+def test_the_worst_drift_of_all_files_is_shown_and_none_is_said():
+    assert checks.drift(drifted(), 0.1).value == 0.2
+    assert checks.drift(drifted(), 0.2).verdict == "ok"
+    assert "embed.check: 0" in checks.drift(clean(), 0.1).finding
+
+
+def test_features_are_looked_at_in_parts_as_well_as_at_once(monkeypatch):
+    whole = {name: checks.run(plant(), THRESHOLDS) for name, (plant, *_) in PLANTED.items()}
+    monkeypatch.setattr(checks, "AT_ONCE", 3 * 8 * 4)  # three rows
+    assert {name: checks.run(plant(), THRESHOLDS) for name, (plant, *_) in PLANTED.items()} == whole
