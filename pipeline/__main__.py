@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": ("pipeline.stages.evaluate", "judge every arm and select one on validation"),
     "audit": ("pipeline.stages.audit", "check whether the cached features can be trusted"),
     "report": ("pipeline.stages.report", "write artifacts/report.html"),
+    "import-features": ("pipeline.stages.import_features", "take features from elsewhere in place of images"),
     "results": ("pipeline.stages.results", "print the arms with their intervals"),
 }
 
@@ -38,6 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == "fit":
             command.add_argument("arm", help="such as smote-logistic; its names stand in params.yaml")
+        if name == "import-features":
+            command.add_argument(
+                "file", help=".npy, .npz, .parquet or .csv; section data of params.yaml names its columns"
+            )
         if name == "show":
             paths = "a file, a folder (24 of its files are shown), a path below data.images, or an image_id"
             command.add_argument("paths", nargs="+", metavar="PATH", help=paths)
