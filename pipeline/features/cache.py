@@ -184,7 +184,7 @@ def _load(name: str) -> Source | None:
         said = storage.load_json(folder / "made_by.json", "embed")
         rows = storage.load_parquet(folder / "rows.parquet", FEATURE_ROWS, "embed")
         values, done = (np.load(folder / f"{file}.npy", mmap_mode="r") for file in ("values", "done"))
-    except (PipelineError, OSError, ValueError):  # there is none, or nothing that can be read
+    except (PipelineError, OSError, EOFError, ValueError):  # there is none, or nothing that can be read
         return None
     whole = len(values) == len(done) == len(rows)
     return Source(values, rows, np.asarray(done), said["made_by"], said["note"]) if whole else None

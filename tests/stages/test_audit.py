@@ -152,6 +152,15 @@ def test_an_image_that_was_lost_between_split_and_features_is_found(settings):
     assert found()["row_count"]["rows"] == ["1.2.023"]
 
 
+def test_the_drift_that_embedding_found_is_shown(settings):
+    features = artifacts.load_features()
+    measured = {"fold-0": {"drift": {"rows": 16, "noise": 0.02}}, "fold-1": {"drift": {"rows": 16, "noise": 0.15}}}
+    artifacts.save_features(dict(features.values), features.rows, features.manifest["made_by"], measured)
+    audit.run(settings)
+    assert (found()["drift"]["value"], found()["drift"]["verdict"]) == (0.15, "look")
+    assert "16 rows of fold-1.npy were embedded again" in artifacts.AUDIT_PAGE.read_text()
+
+
 def test_thresholds_come_from_the_params(settings):
     strict = dataclasses.replace(settings, audit=dataclasses.replace(settings.audit, duplicate_rows=0.99))
     write_artifacts(change=lambda values: np.repeat(values[:12], 2, axis=0)[:23])
