@@ -2,6 +2,7 @@
 
 killed: kill it again and again, until a run gets through.
 together: two processes train together, as torchrun starts them; each leaves its weights and the rows it was shown.
+norms: the same.
 failing: the same, but one of the two can't read its pictures.
 
 Runs are forked from this process, which computes nothing itself, so that none pays for the imports. Each folder gets
@@ -111,7 +112,12 @@ def main(*given):
     """One scenario after the other."""
     torch.set_num_threads(1)
     finetune.SOURCES = []  # a source that is edited during the test is no fault
-    scenarios = {"killed": killed, "together": partial(pair, False), "failing": partial(pair, True)}
+    scenarios = {
+        "killed": killed,
+        "together": partial(pair, False),
+        "norms": partial(pair, False),
+        "failing": partial(pair, True),
+    }
     for name, folder in (one.split("=") for one in given):
         os.chdir(folder)
         Path("status").write_text(str(scenarios[name]()))

@@ -62,12 +62,13 @@ def gathered(value: Value) -> list[Value]:
 
 
 def average_statistics(model: torch.nn.Module, *others: torch.nn.Module) -> None:
-    """Give the BatchNorm layers that `model` trains the mean of all processes' running statistics; so in copies of it."""
+    """Give BatchNorm layers that `model` trains the mean of all processes' running statistics; likewise in `others`."""
     if count() == 1:
         return
     moving = [name for name, module in model.named_modules() if module.training and hasattr(module, "running_var")]
     for owner in (model, *others):
-        for layer in map(owner.get_submodule, moving):
+        for name in moving:
+            layer: Any = owner.get_submodule(name)
             for statistics in (layer.running_mean, layer.running_var):
                 distributed.all_reduce(statistics)
                 statistics /= count()

@@ -92,6 +92,7 @@ TOGETHER = {"model": "test_vit", "weights": "none"}
 SCENARIOS = {
     "killed": settings(**EVERYTHING),
     "together": settings(backbone=TOGETHER, **EVERYTHING | {"sampler": "weighted", "augment": STILL}),
+    "norms": settings(**EVERYTHING | {"epochs": 2}),
     "failing": settings(**EVERYTHING),
 }
 
@@ -153,6 +154,14 @@ def test_two_processes_share_each_batch_and_end_with_the_weights_of_one(done, mo
     assert len(batches) == 16
     assert [sorted(first + second) for first, second in parts] == list(map(sorted, batches))
     assert all(abs(len(first) - len(second)) <= 1 for first, second in parts)
+
+
+def test_two_processes_end_with_the_same_statistics_of_batch_norm(done):
+    folders, printed = done
+    assert (folders["norms"] / "status").read_text() == "0", printed
+    one, other = ((folders["norms"] / f"weights-{rank}").read_bytes() for rank in range(2))
+    assert one == other
+    assert b"running_var" in one
 
 
 def test_a_process_that_fails_does_not_leave_the_other_waiting(done):
