@@ -24,7 +24,7 @@ NEXT = "dvc repro --downstream fit audit"
 
 
 def run(params: Params, file: str) -> None:
-    """Read, check and join the features with their labels; split by patient; write all of it, or nothing."""
+    """Read, check and join the features with their labels; split by patient; then write."""
     path, p = Path(os.path.expanduser(file)), params.data
     _refuse_pictures()
     found = foreign.read(path, featured.metadata(p))

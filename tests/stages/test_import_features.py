@@ -191,10 +191,12 @@ def test_without_ids_and_patients_each_row_stands_alone_and_that_is_said(caplog)
     assert "no data.patient: each row is taken for a patient of its own" in caplog.text
 
 
-def test_rows_with_equal_features_are_all_kept():
+@pytest.mark.parametrize("name", ["id", None])
+def test_rows_with_equal_features_are_all_kept(name):
     of = table()
     of.loc[1, "f0":"f4"] = of.loc[0, "f0":"f4"].to_numpy()
-    assert len(run(save(of, "csv"))[0]) == 180
+    index, _ = run(save(of if name else of.drop(columns="id"), "csv"), id=name)
+    assert index["image_id"].nunique() == 180
 
 
 def test_the_same_file_gives_the_same_bytes():

@@ -502,7 +502,7 @@ def test_rows_and_copies_that_disagree_about_one_label_are_set_aside():
 
 def test_a_label_that_is_neither_0_nor_1_is_a_loss_and_one_that_is_missing_is_none():
     make()
-    label("0.dcm,1,0\n1.dcm,0,1\n2.dcm,1,x\n3.dcm,,\n", "path,Mass,Nodule")
+    label("0.dcm,1,0\n1.dcm,0,1\n2.dcm,,x\n3.dcm,,\n", "path,Mass,Nodule")
     what = r"1 of 3 labelled images .* are set aside, .*: 1 label is not 0 or 1\n"
     with pytest.raises(PipelineError, match=what):
         run(task="multilabel", label=["Mass", "Nodule"], max_quarantined=0.3)
