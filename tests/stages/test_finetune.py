@@ -92,7 +92,7 @@ TOGETHER = {"model": "test_vit", "weights": "none"}
 SCENARIOS = {
     "killed": settings(**EVERYTHING),
     "together": settings(backbone=TOGETHER, **EVERYTHING | {"sampler": "weighted", "augment": STILL}),
-    "norms": settings(**EVERYTHING | {"epochs": 2}),
+    "norms": settings(**EVERYTHING | {"epochs": 2, "policy": "full"}),
     "failing": settings(**EVERYTHING),
 }
 
