@@ -483,7 +483,7 @@ def _refuse_stale(made_by: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def join_rows(rows: pd.DataFrame, index: pd.DataFrame, split: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Rows of the pictures or features, in their order, with label, label columns, label_number, group and role.
+    """Rows of the pictures or features, in their order, with label, label columns, class_number, group and role.
 
     The role is "" outside the split, and of an augmented view (`view` above 0) whose image is not a training row.
     """
@@ -493,7 +493,7 @@ def join_rows(rows: pd.DataFrame, index: pd.DataFrame, split: pd.DataFrame, clas
     joined = joined.fillna({"role": "", "label": "", "group": "", **dict.fromkeys(label_columns(index), MISSING)})
     if "view" in rows:
         joined.loc[(rows["view"].to_numpy() > 0) & (joined["role"] != "train").to_numpy(), "role"] = ""
-    joined["label_number"] = pd.Index(list(classes)).get_indexer(pd.Index(joined["label"]))
+    joined["class_number"] = pd.Index(list(classes)).get_indexer(pd.Index(joined["label"]))
     return joined
 
 
@@ -506,7 +506,7 @@ def targets(joined: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     columns = [LABEL + name for name in classes]
     if set(columns) <= set(joined):
         return joined[columns].to_numpy(np.int8)
-    return joined["label_number"].to_numpy()
+    return joined["class_number"].to_numpy()
 
 
 def split_checksum(splits: pd.DataFrame, index: pd.DataFrame) -> str:

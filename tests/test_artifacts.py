@@ -183,7 +183,7 @@ def test_rows_of_pictures_meet_their_label_and_role():
     index = pd.DataFrame({"image_id": ["a", "b", "c"], "label": ["x", "y", "x"], "group": ["1", "2", "3"]})
     split = pd.DataFrame({"image_id": ["c", "a"], "role": ["test", "train"]})
     rows = artifacts.join_rows(pd.DataFrame({"image_id": ["c", "a", "b"]}), index, split, ["y", "x"])
-    assert rows[["image_id", "label_number", "role"]].to_numpy().tolist() == [
+    assert rows[["image_id", "class_number", "role"]].to_numpy().tolist() == [
         ["c", 1, "test"],
         ["a", 1, "train"],
         ["b", 0, ""],
