@@ -7,8 +7,14 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+try:
+    from rich.console import Console
+    from rich.table import Table
+except ModuleNotFoundError:  # a machine that has a GPU and torch, and nothing else
+    Console = None
+
+
+COLUMNS = ("claim", "value", "goal", "unit")
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -21,10 +27,14 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 def publish(claims: dict[str, dict[str, Any]], file: Path | None) -> None:
     """Print claims (value, unit, goal; larger is better) as a table, and write them with the machine's name."""
-    table = Table("claim", "value", "goal", "unit")
-    for name, claim in claims.items():
-        table.add_row(name, f"{claim['value']:.3g}", f"{claim['goal']:.3g}", claim["unit"])
-    Console(width=120).print(table)
+    rows = [(name, f"{claim['value']:.3g}", f"{claim['goal']:.3g}", claim["unit"]) for name, claim in claims.items()]
+    if Console is None:
+        print(*("\t".join(row) for row in [COLUMNS, *rows]), sep="\n")
+    else:
+        table = Table(*COLUMNS)
+        for row in rows:
+            table.add_row(*row)
+        Console(width=120).print(table)
     if file:
         file.write_text(json.dumps({"machine": machine(), "claims": claims}, indent=1) + "\n")
 

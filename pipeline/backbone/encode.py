@@ -4,6 +4,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,16 +23,23 @@ class Encoder:
     """A model made ready.
 
     Attributes:
-        forward: stored pictures (B, H, W) or (B, H, W, 3) on the device → features (B, D) float32.
+        prepare: stored pictures (B, H, W) or (B, H, W, 3) on the device → what the network takes, (B, C, H, W).
+        network: that → features (B, D).
         precision: `bfloat16` or `float32`.
         where: the device.
         width: D.
     """
 
-    forward: Callable[[torch.Tensor], torch.Tensor]
+    prepare: Callable[[torch.Tensor], torch.Tensor]
+    network: Callable[[torch.Tensor], torch.Tensor]
     precision: str
     where: torch.device
     width: int
+
+    @torch.inference_mode()
+    def features(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(B, D) float32 of stored pictures on the device."""
+        return self.network(self.prepare(pictures)).float()
 
 
 @dataclass(frozen=True)
@@ -118,15 +126,10 @@ def _encoder(
     model: models.TimmModel, network: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype, picture: np.ndarray
 ) -> Encoder:
     where = inputs.device()
-    gain, lift = _affine(model, picture, where)
-
-    @torch.inference_mode()
-    def forward(pictures: torch.Tensor) -> torch.Tensor:
-        return network(_normalised(pictures, gain, lift, dtype)).float()
-
+    prepare = partial(_normalised, affine=_affine(model, picture, where), dtype=dtype)
     with torch.inference_mode():
-        width = models.pooled_features(model, inputs.normalise(inputs.to_tensor(picture, where), model)).shape[1]
-    return Encoder(forward, str(dtype).removeprefix("torch."), where, width)
+        width = models.pooled_features(model, prepare(inputs.send(picture, where)).float()).shape[1]
+    return Encoder(prepare, network, str(dtype).removeprefix("torch."), where, width)
 
 
 def _affine(model: models.TimmModel, picture: np.ndarray, where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -138,11 +141,12 @@ def _affine(model: models.TimmModel, picture: np.ndarray, where: torch.device) -
     return gain, lift
 
 
-def _normalised(pictures: torch.Tensor, gain: torch.Tensor, lift: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def _normalised(pictures: torch.Tensor, affine: tuple[torch.Tensor, torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
     """Stored pictures (B, H, W) or (B, H, W, 3) → (B, C, H, W) of `dtype`, channels last in memory.
 
     A processor does it picture by picture, which then fit its cache: a whole batch at once takes four times as long.
     """
+    gain, lift = affine
     lines = pictures.flatten(2)  # (B, H, W × C)
     at_once = 1 if pictures.device.type == "cpu" else len(pictures)
     out = torch.empty(lines.shape, dtype=dtype, device=pictures.device)
@@ -193,7 +197,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _encode_once(encoder: Encoder, pictures: np.ndarray) -> np.ndarray:
-    return encoder.forward(inputs.send(pictures, encoder.where)).cpu().numpy()
+    return encoder.features(inputs.send(pictures, encoder.where)).cpu().numpy()
 
 
 def encode(
@@ -218,7 +222,7 @@ def encode(
     parts = _parts(rows, batch_size)
     full = [np.pad(part, (0, len(parts[0]) - len(part)), mode="edge") for part in parts]
     stored = _bring(inputs.read_ahead(take, full, encoder.where), encoder.where)
-    features = _fetch((encoder.forward(pictures) for pictures in stored), encoder.where)
+    features = _fetch((encoder.features(pictures) for pictures in stored), encoder.where)
     for number, values in zip(watch(range(len(parts))), features, strict=True):
         yield parts[number], values[: len(parts[number])].numpy()
 

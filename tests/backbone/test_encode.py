@@ -121,8 +121,7 @@ def test_the_plain_model_does_not_depend_on_the_batch_and_sees_what_training_see
 @pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (3, np.uint8), (1, np.uint16), (3, np.uint16)])
 def test_stored_values_reach_the_model_as_they_do_in_training(channels, dtype):
     model, stored = models.create(SMALL, "none", channels, 32, 3, 0), pictures(3, channels, 32, dtype)
-    gain, lift = encode._affine(model, stored[:1], CPU)
-    given = encode._normalised(torch.from_numpy(stored), gain, lift, torch.float32)
+    given = encode.plain(model, stored[:1]).prepare(torch.from_numpy(stored))
     assert given.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(given, inputs.normalise(inputs.to_tensor(stored, CPU), model), rtol=1e-5, atol=1e-5)
 
@@ -130,16 +129,16 @@ def test_stored_values_reach_the_model_as_they_do_in_training(channels, dtype):
 def test_batches_have_one_size_and_every_row_comes_once_in_order():
     calls = []
 
-    def forward(shown):
+    def mean(shown):
         calls.append(len(shown))
-        return shown.float().mean((1, 2, 3))[:, None]
+        return shown.mean((1, 2, 3))[:, None]
 
-    stored = pictures(11, side=8)
-    found = features(encode.Encoder(forward, "float32", CPU, 1), stored, 4)
+    stored, encoder = pictures(11, side=8), encode.Encoder(torch.Tensor.float, mean, "float32", CPU, 1)
+    found = features(encoder, stored, 4)
     np.testing.assert_allclose(found[:, 0], stored.mean((1, 2, 3)), rtol=1e-5)
     assert calls == [4, 4, 4]
     calls.clear()
-    features(encode.Encoder(forward, "float32", CPU, 1), stored, 10)
+    features(encoder, stored, 10)
     assert calls == [6, 6]
 
 
