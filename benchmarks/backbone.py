@@ -219,7 +219,8 @@ class Step:
 
 def recipe(epochs: int) -> Any:
     """The finetune section of the params; pydantic, which checks them, may be absent here."""
-    amplitudes = {"degrees": 8.0, "shift": 0.05, "scale": 0.1, "contrast": 0.15, "gamma": 0.0, "noise": 0.0}
+    amplitudes = {"degrees": 8.0, "shift": 0.05, "scale": 0.1, "contrast": 0.15}
+    amplitudes |= dict.fromkeys(("colour", "gamma", "noise"), 0.0)
     augment = SimpleNamespace(flip=True, turns=False, minority=1.0, mixup=0.0, **amplitudes)
     named = {
         key: SimpleNamespace(name=name, values={})

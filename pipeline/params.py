@@ -139,6 +139,7 @@ class Augment(_Section):
     shift: Share
     scale: Annotated[float, Field(ge=0, lt=1)]
     contrast: Annotated[float, Field(ge=0, lt=1)]
+    colour: Annotated[float, Field(ge=0, lt=1)]
     gamma: Annotated[float, Field(ge=0, lt=1)]
     noise: Share
     minority: Annotated[float, Field(ge=1)]

@@ -17,6 +17,7 @@ def augment(
     shift: float,
     scale: float,
     contrast: float,
+    colour: float,
     gamma: float,
     noise: float,
 ) -> torch.Tensor:
@@ -36,6 +37,7 @@ def augment(
         scale: magnification is between 1 / (1 + this) and 1 + this, its logarithm uniform.
         contrast: values are multiplied by between 1 / (1 + this) and 1 + this, its logarithm uniform, and moved by
             within ± a half of this.
+        colour: the same for each channel of a colour picture on its own, as stains and white balance differ.
         gamma: values are raised to a power between 1 / (1 + this) and 1 + this, its logarithm uniform.
         noise: standard deviation of normal noise on every value.
 
@@ -43,7 +45,7 @@ def augment(
         (B, C, H, W) float32 in 0..1, channels last in memory.
     """
     moved = _move(pictures, rng, np.asarray(strength), flip, turns, degrees, shift, scale)
-    return _tone(moved, rng, np.asarray(strength), contrast, gamma, noise)
+    return _tone(moved, rng, np.asarray(strength), contrast, colour, gamma, noise)
 
 
 def strength(targets: np.ndarray, classes: int, minority: float) -> np.ndarray:
@@ -136,6 +138,7 @@ def _tone(
     rng: np.random.Generator,
     strength: np.ndarray,
     contrast: float,
+    colour: float,
     gamma: float,
     noise: float,
 ) -> torch.Tensor:
@@ -143,10 +146,12 @@ def _tone(
     n, where = len(pictures), pictures.device
     if gamma:
         pictures.pow_(_column(np.exp(np.log1p(gamma * strength) * rng.uniform(-1, 1, n)), where))
-    if contrast:
-        gain = np.exp(np.log1p(contrast * strength) * rng.uniform(-1, 1, n))
-        lift = contrast / 2 * strength * rng.uniform(-1, 1, n)
-        pictures.mul_(_column(gain, where)).add_(_column(lift, where))
+    for amplitude, channels in ((contrast, 1), (colour * (pictures.shape[1] > 1), pictures.shape[1])):
+        if amplitude:
+            size = strength[:, None] * amplitude
+            gain = np.exp(np.log1p(size) * rng.uniform(-1, 1, (n, channels)))
+            lift = size / 2 * rng.uniform(-1, 1, (n, channels))
+            pictures.mul_(_column(gain, where)).add_(_column(lift, where))
     if noise:
         generator = torch.Generator(where).manual_seed(int(rng.integers(2**63)))
         b, c, h, w = pictures.shape
@@ -156,4 +161,5 @@ def _tone(
 
 
 def _column(values: np.ndarray, where: torch.device) -> torch.Tensor:
-    return inputs.send(values.astype(np.float32), where).reshape(-1, 1, 1, 1)
+    """Per picture (B,) or per picture and channel (B, C) → (B, 1 or C, 1, 1) float32."""
+    return inputs.send(values.astype(np.float32), where).reshape(len(values), -1, 1, 1)

@@ -11,6 +11,7 @@ STILL = {
     "shift": 0.0,
     "scale": 0.0,
     "contrast": 0.0,
+    "colour": 0.0,
     "gamma": 0.0,
     "noise": 0.0,
 }
@@ -21,6 +22,7 @@ ALL = {
     "shift": 0.1,
     "scale": 0.2,
     "contrast": 0.4,
+    "colour": 0.2,
     "gamma": 0.3,
     "noise": 0.05,
 }
@@ -119,6 +121,16 @@ def test_contrast_and_gamma_are_one_change_per_picture_and_bounded(strength):
     assert_fills(middle, -0.05 * strength, 0.05 * strength)
     power = change(grey(), strength=strength, gamma=0.1)[:, 0, 0, 0].log() / np.log(0.5)
     assert_fills(power.log(), -np.log(bound), np.log(bound))
+
+
+def test_colour_changes_each_channel_on_its_own_and_leaves_grey_pictures_alone():
+    pictures = torch.full((200, 3, 4, 4), 0.5)
+    means = change(pictures, colour=0.2).mean((2, 3))  # (B, 3)
+    assert means.min() >= 0.5 / 1.2 - 0.1
+    assert means.max() <= 0.5 * 1.2 + 0.1
+    assert abs(float(torch.corrcoef(means.T)[0, 1])) < 0.2
+    assert means.std(0).min() > 0.05
+    assert torch.equal(change(pictures[:, :1], colour=0.2), pictures[:, :1])
 
 
 def test_noise_has_its_standard_deviation_times_the_strength_of_each_picture():

@@ -215,3 +215,20 @@ def test_a_missing_label_neither_costs_nor_teaches(name):
     assert losses[2] == 0
     assert (logits.grad[TARGETS == -1] == 0).all()
     assert losses[0] > 0
+
+
+@pytest.mark.parametrize("name", MULTILABEL_LOSSES)
+@pytest.mark.parametrize(("present", "absent"), [(6.0, 0.0), (0.0, 6.0), (0.0, 0.0), (1e7, 0.0)])
+def test_a_label_that_every_training_row_has_or_none_costs_a_finite_loss(name, present, absent):
+    setting = Setting(torch.tensor([present, 2.0]), torch.tensor([absent, 4.0]), 0.0)
+    logits = LOGITS.clone().requires_grad_()
+    losses = loss(name, logits, setting=setting)
+    losses.sum().backward()
+    assert losses.isfinite().all()
+    assert logits.grad.isfinite().all()
+
+
+def test_a_label_that_every_training_row_has_weighs_as_any_other():
+    setting = Setting(torch.tensor([6.0]), torch.tensor([0.0]), 0.0)
+    found = loss("weighted_bce", torch.zeros(1, 1), torch.ones(1, 1, dtype=torch.int8), setting, most=20.0)
+    assert found.item() == near(math.log(2))

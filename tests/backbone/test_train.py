@@ -21,6 +21,7 @@ STILL = Augment(
     shift=0.0,
     scale=0.0,
     contrast=0.0,
+    colour=0.0,
     gamma=0.0,
     noise=0.0,
     minority=1.0,

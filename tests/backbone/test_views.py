@@ -5,7 +5,7 @@ from pipeline.backbone import views
 
 AMPLITUDES = {
     **{"flip": True, "turns": True, "degrees": 10.0, "shift": 0.1, "scale": 0.1},
-    **{"contrast": 0.2, "gamma": 0.2, "noise": 0.02},
+    **{"contrast": 0.2, "colour": 0.1, "gamma": 0.2, "noise": 0.02},
 }
 STILL = {key: type(value)(0) for key, value in AMPLITUDES.items()}
 
