@@ -114,7 +114,7 @@ def weighted_bce(logits: Tensor, targets: Tensor, setting: Setting, most: float)
 
     As in CheXNet (Rajpurkar et al. 2017, arXiv:1711.05225), with a cap; each label's weights have the mean 1.
     """
-    ratio = (setting.negatives / setting.positives.clamp(min=1)).clamp(max=most)
+    ratio = (setting.negatives.clamp(min=1) / setting.positives.clamp(min=1)).clamp(max=most)  # as if each side had one
     known = setting.positives + setting.negatives
     base = known / (setting.positives * ratio + setting.negatives).clamp(min=torch.finfo(ratio.dtype).tiny)
     return _over_known(torch.where(targets == 1, ratio * base, base) * _binary(logits, targets), targets)
