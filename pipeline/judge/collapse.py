@@ -10,6 +10,7 @@ from pipeline.judge.tally import Multilabel, Predictions, predictions
 
 # Rules of thumb, not tests: a figure past one of them asks for a look at the confusion matrix.
 MOST_IN_ONE_CLASS = 0.95  # share of the predictions
+LEAST_OF_OTHERS = 0.1  # of the rows of all other classes; an arm that predicts them less often is constant
 LEAST_CLASS_F1 = 0.10
 LEAST = {
     "balanced_accuracy_adjusted": 0.3,
@@ -54,13 +55,16 @@ def flags(
 
 
 def is_constant(given: Predictions | Multilabel) -> bool:
-    """Whether nearly every row gets the same answer: the same class, or to every label the same yes or no."""
-    present, chosen, rows = (of.sum(axis=0) for of in (given.present, given.chosen, given.known))
-    share, limit = _most(present, chosen, rows)
-    if isinstance(given, Predictions):
-        return bool((share > limit).any())
-    absent_share, absent_limit = _most(rows - present, rows - chosen, rows)
-    return bool(((share > limit) | (absent_share > absent_limit))[rows > 0].all())
+    """Whether nearly every row gets the same answer: the same class, or to every label the same yes or no.
+
+    It takes more than the clause `one_class`, which asks for a look: the other classes, or a rare label, must be
+    predicted less than LEAST_OF_OTHERS times as often as they are there. An arm that finds a third of them tries.
+    """
+    if isinstance(given, Multilabel):
+        return all(is_constant(of) for _, of in given.each if len(of.labels))
+    rows = max(len(given.labels), 1)
+    others = LEAST_OF_OTHERS * (1 - given.present.sum(axis=0) / rows)
+    return bool((given.chosen.sum(axis=0) / rows > np.maximum(MOST_IN_ONE_CLASS, 1 - others)).any())
 
 
 def _most(present: np.ndarray, chosen: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

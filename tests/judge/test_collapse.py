@@ -79,9 +79,16 @@ def test_a_class_of_98_percent_may_be_predicted_as_often_until_half_of_the_other
     labels = np.repeat([0, 1], [980, 20])
     answers = np.eye(2)[np.repeat([0, 1], [1000 - found, found])]
     clauses = {flag["clause"]: flag for flag in collapse.flags(labels, answers, ["benign", "malignant"])}
-    assert ("one_class" in clauses) == fires == collapse.is_constant(predictions(labels, answers))
+    assert ("one_class" in clauses) == fires
     if fires:
         assert clauses["one_class"]["threshold"] == pytest.approx(0.99)
+
+
+@pytest.mark.parametrize(("found", "constant"), [(2, False), (1, True)])
+def test_an_arm_that_predicts_a_tenth_of_a_rare_class_tries(found, constant):
+    labels = np.repeat([0, 1], [980, 20])
+    answers = np.eye(2)[np.repeat([0, 1], [1000 - found, found])]
+    assert collapse.is_constant(predictions(labels, answers)) == constant
 
 
 def of_labels(marks: list[list[int]], chosen: list[list[int]]) -> dict[tuple, float]:
@@ -126,3 +133,15 @@ def test_labels_are_constant_when_each_of_them_is():
     assert collapse.is_constant(predictions(marks, no_and_yes))
     no_and_yes[:, 1] = marks[:, 1]
     assert not collapse.is_constant(predictions(marks, no_and_yes))
+
+
+def test_labels_that_are_found_less_than_half_of_the_time_are_tried():
+    """As rare findings are at probability 0.5: an arm that finds a third of them is no constant one."""
+    marks = np.zeros((300, 2), np.int8)
+    marks[:30, 0] = marks[30:45, 1] = 1
+    thirds = np.zeros((300, 2))
+    thirds[:10, 0] = thirds[30:35, 1] = 1
+    assert not collapse.is_constant(predictions(marks, thirds))
+    assert collapse.is_constant(predictions(marks, np.zeros((300, 2))))
+    thirds[:, 1] = 0
+    assert not collapse.is_constant(predictions(marks, thirds))
