@@ -120,7 +120,7 @@ def order(evidence: Evidence, threshold: float) -> Finding:
     differs[:shared] = (held[keys].to_numpy()[:shared] != pictures[keys].to_numpy()[:shared]).any(axis=1)
     longer = held if len(held) >= len(pictures) else pictures
     rest = evidence.rows.iloc[first:]
-    strange = ~views[first:] | ~pd.MultiIndex.from_frame(rest[keys]).isin(pd.MultiIndex.from_frame(pictures[keys]))
+    strange = ~pd.MultiIndex.from_frame(rest[keys]).isin(pd.MultiIndex.from_frame(pictures[keys]))
     wrong = [*_ids(longer, differs), *_ids(rest, strange)]
     if not wrong:
         sentence = "The feature rows lie in the order of the pictures and were computed from the same file contents."

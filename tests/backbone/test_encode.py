@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from timm.layers.std_conv import StdConv2d
 from torch import nn
 
 from pipeline.backbone import encode, fuse, inputs, models
@@ -74,23 +75,59 @@ def test_every_norm_that_follows_a_convolution_becomes_part_of_it(name):
     assert left == norms - folds
 
 
-def test_a_norm_whose_convolution_serves_another_layer_too_is_left_alone():
-    class Forked(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv, self.norm, self.other = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()
+class Layers(nn.Module):
+    """Convolutions and norms in an order that is given, as if they were a timm model."""
 
-        def forward_features(self, x):
-            y = self.conv(x)
-            return self.norm(y) + self.other(y)
+    def __init__(self, order, convolution=nn.Conv2d):
+        super().__init__()
+        self.conv, self.twin, self.norm, self.other = (
+            convolution(3, 3, 3),
+            nn.Conv2d(3, 3, 3),
+            nn.BatchNorm2d(3),
+            nn.ReLU(),
+        )
+        self.norm.running_mean, self.norm.running_var = torch.full((3,), 0.3), torch.full((3,), 4.0)
+        self.order = order
 
-        def forward_head(self, x, pre_logits):
-            return x.mean((2, 3))
+    def forward_features(self, x):
+        return self.order(self, x)
 
-    model, shown = Forked().eval(), torch.rand(2, 3, 8, 8)
-    model.norm.running_mean.fill_(0.3)
+    def forward_head(self, x, pre_logits):
+        return x.mean((2, 3))
+
+
+def after_norm_and_beside_it(layers, x):
+    y = layers.conv(x)
+    return layers.norm(y) + layers.other(y)
+
+
+def run_twice(layers, x):
+    return layers.norm(layers.conv(x)) + layers.conv(x) * 2
+
+
+def shared_norm(layers, x):
+    return layers.norm(layers.conv(x)) + layers.norm(layers.twin(x))
+
+
+def in_turn(layers, x):
+    return layers.norm(layers.conv(x))
+
+
+@pytest.mark.parametrize(
+    ("order", "convolution", "folds"),
+    [
+        (in_turn, nn.Conv2d, True),
+        (in_turn, StdConv2d, False),  # makes its weights anew at each call
+        (after_norm_and_beside_it, nn.Conv2d, False),
+        (run_twice, nn.Conv2d, False),
+        (shared_norm, nn.Conv2d, False),
+    ],
+)
+def test_a_norm_is_left_alone_where_the_result_would_be_another(order, convolution, folds):
+    torch.manual_seed(0)
+    model, shown = Layers(order, convolution).eval(), torch.rand(2, 3, 8, 8)
     folded = fuse.fold_norms(model, shown)
-    assert isinstance(folded.get_submodule("norm"), nn.BatchNorm2d)
+    assert isinstance(folded.get_submodule("norm"), nn.BatchNorm2d) != folds
     torch.testing.assert_close(models.pooled_features(folded, shown), models.pooled_features(model, shown))
 
 
