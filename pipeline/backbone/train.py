@@ -21,9 +21,10 @@ from pipeline.errors import PipelineError
 if TYPE_CHECKING:
     from pipeline.params import Finetune
 
-LOWER = 0.5  # what on_collapse: reduce_lr multiplies the learning rate with
+LOWER = 0.5  # what on_collapse: reduce_lr multiplies the learning rate with, again and again
+LOWEST = 1 / 16  # but not below this: what hardly moves does not recover
 SAMPLER, AUGMENT, MODEL = range(3)  # random streams of an epoch
-LEAST_PART = 2  # pictures of a batch per process, since BatchNorm needs two
+LEAST_PART = 2  # pictures of a batch per process, since BatchNorm takes no fewer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,7 @@ def train(
 
     Raises:
         PipelineError: a loss, a gradient or an output is not finite; the model has collapsed and is to stop then; the
-            batches are too small for so many processes.
+            batches are too small for so many processes; validation rates no epoch, since its rows have too few classes.
     """
     model.to(inputs.device(), memory_format=torch.channels_last)
     learner = Learner(model, model, optimise.optimiser(model), optimise.running_mean(model, recipe.average))
@@ -81,7 +82,7 @@ def train(
     strengths = np.ones(len(data.targets))
     strengths[data.train_rows] = strength(data.targets[data.train_rows], data.classes, recipe.augment.minority)
     for epoch in watch(range(progress.epoch + 1, recipe.epochs + 1)):
-        if recipe.patience is not None and progress.epoch - progress.chosen >= recipe.patience:
+        if recipe.patience is not None and progress.epoch - max(progress.chosen, _warmup(recipe)) >= recipe.patience:
             tell(f"no epoch was better than epoch {progress.chosen} for {recipe.patience} epochs: training ends")
             break
         start = time.perf_counter()
@@ -91,9 +92,15 @@ def train(
         figures = steps.learn(learner, data, recipe, order, strengths, epoch, lr, rng)
         val_loss, rating = _rate(learner, data, recipe, epoch, rate)
         row = {
-            **{"epoch": epoch, "train_loss": figures["train_loss"], "val_loss": val_loss, "lr": figures["lr"]},
-            **{"trainable": trainable, **rating.columns, "collapse": "; ".join(rating.signs)},
-            **{"grad_norm": figures["grad_norm"], "seconds": time.perf_counter() - start},
+            "epoch": epoch,
+            "train_loss": figures["train_loss"],
+            "val_loss": val_loss,
+            "lr": figures["lr"],
+            "trainable": trainable,
+            **rating.columns,
+            "collapse": "; ".join(rating.signs),
+            "grad_norm": figures["grad_norm"],
+            "seconds": time.perf_counter() - start,
         }
         _note(progress, learner, epoch, rating, row)
         _guard(progress, recipe, rating.signs, tell)
@@ -110,8 +117,12 @@ def guarded_from(recipe: "Finetune") -> int:
     Before it they have honest reasons: the learning rate still rises, or a head-only warm-up has just ended. The last
     epoch always counts.
     """
-    warmup = recipe.policy.values.get("epochs", 0)
-    return min(1 + max(math.ceil(optimise.RISE * recipe.epochs), warmup), recipe.epochs)
+    return min(1 + max(math.ceil(optimise.RISE * recipe.epochs), _warmup(recipe)), recipe.epochs)
+
+
+def _warmup(recipe: "Finetune") -> int:
+    """Epochs that train the classifier alone; patience and signs of collapse begin to count after them."""
+    return recipe.policy.values.get("epochs", 0)
 
 
 def _resume(learner: Learner, keeper: Keeper | None, tell: Callable[[str], None]) -> Progress:
@@ -150,11 +161,13 @@ def _draw(data: Data, recipe: "Finetune", epoch: int, recall: list[float] | None
     )
     drawn = SAMPLERS[recipe.sampler.name](rows, _stream(recipe, epoch, SAMPLER), **recipe.sampler.values)
     smallest = len(drawn) // len(steps.split(drawn, recipe.batch_size)) // distributed.count()
-    if distributed.count() > 1 and smallest < LEAST_PART:
+    if smallest < LEAST_PART:
         raise PipelineError(
             "finetune.batch_size",
-            f"{recipe.batch_size} leaves {smallest} pictures of a batch to some of {distributed.count()} processes",
-            f"set it to at least {LEAST_PART * distributed.count()}, or start fewer processes",
+            f"{recipe.batch_size} cuts {len(drawn)} training rows into batches of which some leave {smallest} to a "
+            f"process (of {distributed.count()}); BatchNorm needs {LEAST_PART}",
+            f"set it to at least {2 * LEAST_PART * distributed.count() - 1}, add training images, or start fewer "
+            "processes",
         )
     return data.train_rows[drawn]
 
@@ -172,7 +185,15 @@ def _rate(
     loss, probabilities = steps.predict(judged, data, data.val_rows, recipe.batch_size)
     if not np.isfinite(probabilities).all():
         raise PipelineError(f"finetune, epoch {epoch}", "the model's outputs are not finite", "lower finetune.lr")
-    return loss, distributed.shared(lambda: rate(data.targets[data.val_rows], probabilities))
+    rating = distributed.shared(lambda: rate(data.targets[data.val_rows], probabilities))
+    if not np.isfinite(rating.key).any():
+        raise PipelineError(
+            f"finetune, epoch {epoch}",
+            f"no figure of evaluate.select is defined on the {len(data.val_rows)} validation rows, so that no epoch is "
+            "better than another",
+            "validation needs images of at least two classes: see artifacts/splits.json, then change the split",
+        )
+    return loss, rating
 
 
 def _note(progress: Progress, learner: Learner, epoch: int, rating: Rating, row: dict[str, Any]) -> None:
@@ -199,7 +220,7 @@ def _guard(progress: Progress, recipe: "Finetune", signs: list[str], tell: Calla
             "try another finetune.sampler or finetune.loss, lower finetune.lr, or set finetune.on_collapse: warn",
         )
     if recipe.on_collapse == "reduce_lr":
-        progress.reduction *= LOWER
+        progress.reduction = max(progress.reduction * LOWER, LOWEST)
         what += f"; from here on {progress.reduction:g} times the learning rate"
     tell(f"{where}: {what}")
 

@@ -238,6 +238,37 @@ def test_training_ends_when_no_epoch_was_better_for_so_many():
     assert lines[-1] == "no epoch was better than epoch 2 for 2 epochs: training ends"
 
 
+def test_patience_begins_after_a_head_only_warmup():
+    keys = iter([(0.9,), (0.1,), (0.1,), (0.2,), (0.1,), (0.1,)])
+    scripted = lambda *_: Rating(next(keys), {}, np.ones(2), [])  # noqa: E731
+    policy = Choice("warmup", {"epochs": 3, "then": "full"})
+    _, history = run(still(epochs=9, patience=2, policy=policy), rate=scripted)
+    assert history["chosen"].tolist() == [True, False, False, False, False]
+
+
+def test_an_epoch_that_validation_cannot_rate_is_refused_with_the_remedy():
+    nowhere = lambda *_: Rating((-np.inf, -np.inf), {}, np.ones(2), [])  # noqa: E731
+    with pytest.raises(PipelineError, match=r"is defined on the 20 validation rows, .*\n.*at least two classes"):
+        run(rate=nowhere)
+    half = lambda *_: Rating((-np.inf, 0.5), {}, np.ones(2), [])  # noqa: E731
+    assert len(run(still(epochs=1), rate=half)[1]) == 1
+
+
+@pytest.mark.parametrize("rows", [1, 39])
+def test_a_batch_of_one_picture_is_refused_with_the_remedy(rows):
+    data = dataclasses.replace(DATA, train_rows=np.arange(rows))
+    text = rf"batch_size: 2 cuts {rows} training rows into batches of which some leave 1 to a .*\n.*to at least 3, add"
+    with pytest.raises(PipelineError, match=text):
+        run(still(epochs=1, batch_size=2), data)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_the_batch_size_of_the_remedy_serves_any_number_of_rows(processes):
+    size = 2 * train.LEAST_PART * processes - 1
+    for rows in range(train.LEAST_PART * processes, 200):
+        assert min(map(len, steps.split(np.arange(rows), size))) >= train.LEAST_PART * processes
+
+
 def collapsed(*_):
     return Rating((0.0,), {}, np.zeros(2), ["kappa", "class_f1 A"])
 
@@ -270,6 +301,21 @@ def test_each_collapse_halves_the_learning_rate_of_what_follows():
     np.testing.assert_allclose(reduced["lr"] / plain["lr"], [1, 1, 1, 0.5])
     assert lines[1].endswith("signs of collapse: kappa; class_f1 A; from here on 0.5 times the learning rate")
     assert lines[2].endswith("from here on 0.25 times the learning rate")
+
+
+def test_a_collapse_that_stays_does_not_bring_learning_to_a_halt():
+    _, plain = run(still(epochs=9))
+    _, reduced = run(still(epochs=9, on_collapse="reduce_lr"), rate=collapsed)
+    np.testing.assert_allclose(reduced["lr"] / plain["lr"], [1, 1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 16])
+
+
+def test_a_training_that_was_stopped_for_collapse_stops_there_again_and_keeps_no_collapsed_epoch():
+    kept = {}
+    keeper = train.Keeper(load=lambda: kept.get("state"), save=lambda state: kept.update(state=state))
+    for _ in range(2):
+        with pytest.raises(PipelineError, match="finetune, epoch 3: signs of collapse"):
+            run(still(epochs=6, on_collapse="stop"), rate=collapsed, keeper=keeper)
+        assert torch.load(io.BytesIO(kept["state"]), weights_only=True)["progress"]["epoch"] == 2
 
 
 def poisoned(monkeypatch, change):
