@@ -32,7 +32,7 @@ def run(params: Params) -> None:
     with distributed.processes() as leads:
         log.setLevel(logging.INFO if leads else logging.ERROR)
         if params.finetune.policy.name == "frozen":
-            names = [_keep_frozen(params, pictures, classes, index, leads)]
+            names = [_keep_frozen(params, pictures, index, leads)]
         else:
             folds = sorted(splits["fold"].unique())
             names = [_fold(params, pictures, classes, index, splits[splits["fold"] == k], k, leads) for k in folds]
@@ -40,13 +40,12 @@ def run(params: Params) -> None:
             _clear(names)
 
 
-def _keep_frozen(
-    params: Params, pictures: artifacts.Pictures, classes: list[str], index: pd.DataFrame, leads: bool
-) -> str:
+def _keep_frozen(params: Params, pictures: artifacts.Pictures, index: pd.DataFrame, leads: bool) -> str:
+    """Without a classifier: another number of classes makes no feature new."""
     name = artifacts.backbone_name(None)
-    made_by = _made_by(params, pictures, classes, None, index)
+    made_by = _made_by(params, pictures, [], None, index)
     if leads and not artifacts.has_backbone(name, made_by):
-        model = _model(params, pictures, classes)
+        model = _model(params, pictures, [])
         log.info("%s: nothing is trained (policy frozen)", name)
         artifacts.save_backbone(name, models.to_bytes(model), pd.DataFrame(columns=["epoch"]), made_by)
     return name

@@ -206,10 +206,31 @@ def test_a_frozen_backbone_is_shared_by_all_folds(two_classes, caplog):
     assert artifacts.backbone_names() == ["shared"]
     assert artifacts.load_history("shared").empty
     assert [record.message for record in caplog.records] == ["shared: nothing is trained (policy frozen)"]
-    fresh = models.create("test_resnet", "none", 1, 32, 2, 0).state_dict()
+    fresh = models.create("test_resnet", "none", 1, 32, 0, 0).state_dict()
+    assert set(fresh) == set(weights("shared"))
     assert all(np.array_equal(value, fresh[name].numpy()) for name, value in weights("shared").items())
     finetune.run(settings(policy="frozen"))
     assert len(caplog.records) == 1
+
+
+def test_a_frozen_backbone_stays_when_a_class_comes(two_classes, caplog):
+    finetune.run(settings(policy="frozen"))
+    before = artifacts.load_backbone("shared")
+    write(["a", "b", "c", "a", "a"] * (N // 5))
+    finetune.run(settings(policy="frozen"))
+    assert len(caplog.records) == 1
+    assert artifacts.load_backbone("shared") == before
+    assert "fc.weight" not in weights("shared")
+    assert {path.name for path in artifacts.BACKBONE.iterdir()} == {"shared"}
+
+
+@pytest.mark.parametrize("names", [("loss", "epoch"), ("1", "NA"), ('a, "b"; c', "b\n{0}")])
+def test_a_class_may_be_called_anything(names, caplog):
+    write([names[label == "b"] for label in LABELS], folds=1)
+    finetune.run(settings(epochs=1))
+    history = artifacts.load_history("fold-0")
+    assert (history[f"predicted_{names[0]}"] + history[f"predicted_{names[1]}"]).tolist() == [15]
+    assert 0 <= history[f"recall_{names[1]}"][0] <= 1
 
 
 def interrupt(monkeypatch, reads):
