@@ -10,6 +10,7 @@ from pipeline.imaging import findings
 from pipeline.imaging.quarantine import count_reasons
 
 Row = dict[str, str]
+MOST_TOLD = 8  # classes in one line
 
 
 def counts(index: pd.DataFrame) -> str:
@@ -46,8 +47,19 @@ def check(index: pd.DataFrame, quarantine: Sequence[Row], where: object, task: s
         what = f"all {len(index)} images have the label {classes[0]!r} (set aside: {count_reasons(quarantine)})"
         raise PipelineError("data.label", what, "a classifier needs two classes: name another column, or add images")
     if task == "binary" and len(classes) > 2:
-        what = f"data.task: binary has two classes, but the labels have {len(classes)}: {counts(index)}"
-        raise PipelineError("data.label", what, "set data.task: multiclass, or merge classes in the labels CSV")
+        what = f"data.task: binary has two classes, but the labels have {len(classes)}: {_first(counts(index))}"
+        remedy = "set data.task: multiclass, or merge classes in the labels CSV"
+        if any(findings.JOINT in name for name in classes):
+            remedy = "set data.task: multilabel, which takes joined labels apart"
+        raise PipelineError("data.label", what, remedy)
+
+
+def note(index: pd.DataFrame) -> str:
+    """What is worth a warning: joined labels that are taken for classes of their own; empty if none are."""
+    strange = [name for name in artifacts.classes(index, None) if findings.JOINT in name]
+    if artifacts.label_columns(index) or not strange:
+        return ""
+    return f"{len(strange)} classes such as {strange[0]!r} look joined: data.task: multilabel takes them apart"
 
 
 def check_loss(index: pd.DataFrame, lost: Sequence[Row], most: float) -> None:
@@ -60,6 +72,12 @@ def check_loss(index: pd.DataFrame, lost: Sequence[Row], most: float) -> None:
         )
         remedy = f"see {artifacts.QUARANTINE} and mend what it names, or raise data.max_quarantined"
         raise PipelineError("data.labels", what, remedy)
+
+
+def _first(told: str) -> str:
+    """The first MOST_TOLD of what commas part."""
+    parts = told.split(", ")
+    return ", ".join(parts[:MOST_TOLD]) + (f" and {len(parts) - MOST_TOLD} more" if len(parts) > MOST_TOLD else "")
 
 
 def _spelling(label: str) -> str:

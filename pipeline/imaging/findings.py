@@ -4,6 +4,7 @@ A column may leave a label open: an empty cell, and -1, by which CheXpert (arXiv
 uncertain, are artifacts.MISSING. Joined labels, as those of NIH ChestX-ray14 (arXiv:1705.02315), leave nothing open.
 """
 
+import difflib
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from pipeline.errors import PipelineError
 from pipeline.params import Data
 
 JOINT = "|"
+OTHER_MARKS = (";", ",")
+LIKE_ENOUGH = 0.85  # of 1: a chosen label that no row has is taken for another one misspelt
 CODES = {"1": PRESENT, "1.0": PRESENT, "0": ABSENT, "0.0": ABSENT}
 CODES |= dict.fromkeys(["", "nan", "-1", "-1.0"], MISSING)
 MOST_WRONG = 0.5  # share of the filled cells of a column above which it is no column of 0 and 1
@@ -63,11 +66,14 @@ def from_joined(table: pd.DataFrame, chosen: Sequence[str] | None) -> tuple[pd.D
         The table, and how many rows have each label that is not chosen: it is ignored, the row is not.
 
     Raises:
-        PipelineError: `No Finding` is chosen, or there is nothing else.
+        PipelineError: `No Finding` is chosen, or there is nothing else; the column is one of 0 and 1, or joined by
+            another mark; a chosen label is another one misspelt.
     """
     texts, rows = np.unique(table["label"].to_numpy(object), return_inverse=True)
     parts = [_parts(text) for text in texts]
     found = {name for of in parts for name in of if not _is_none(name)}
+    _refuse_codes(texts, found)
+    _refuse_other_marks(found)
     names = _names(found, chosen)
     codes = np.array([[PRESENT if name in of else ABSENT for name in names] for of in parts], np.int8)  # (U, L)
     codes[[not of for of in parts]] = MISSING
@@ -152,9 +158,25 @@ def _refuse_column(name: str, cells: pd.Series, wrong: np.ndarray, lines: pd.Ser
     if wrong.sum() > MOST_WRONG * filled:
         kinds = " or ".join(sorted({_kind(text) for text in cells[wrong].unique()}))
         some = ", ".join(map(str, lines[wrong].head(LINES_TOLD)))
-        what = f"column {name!r} holds {kinds} in {wrong.sum()} of {filled} filled cells, the first in line {some}"
+        what = f"column {name!r} holds {kinds} in {wrong.sum()} of {filled} filled cells, such as those of lines {some}"
         remedy = "name columns of 0 and 1 in data.label (empty or -1: not known), or one column such as `Mass|Nodule`"
         raise PipelineError(path, what, remedy)
+
+
+def _refuse_codes(texts: np.ndarray, found: set[str]) -> None:
+    if found and found <= CODES.keys() and not any(JOINT in text for text in texts):
+        what = f"holds {', '.join(sorted(found))}, as a column of one label does, and not names such as `Mass|Nodule`"
+        remedy = "name several columns of 0 and 1 in data.label, or for this one set data.task: binary"
+        raise PipelineError("data.label", what, remedy)
+
+
+def _refuse_other_marks(found: set[str]) -> None:
+    for name in sorted(found):
+        for mark in OTHER_MARKS:
+            parts = {part.strip() for part in name.split(mark)} - {""}
+            if mark in name and all(part in found or _is_none(part) for part in parts):
+                what = f"{name!r} looks like labels that are joined by {mark!r}"
+                raise PipelineError("data.label", what, f"join them by {JOINT!r} in the labels")
 
 
 def _names(found: set[str], chosen: Sequence[str] | None) -> list[str]:
@@ -163,6 +185,12 @@ def _names(found: set[str], chosen: Sequence[str] | None) -> list[str]:
         raise PipelineError("data.classes", what, "leave it out of data.classes")
     if not chosen and not found:
         raise PipelineError("data.label", f"no row has a label other than {NO_FINDING!r}", "name another column")
+    spellings = {name.casefold(): name for name in found}
+    for name in chosen or ():
+        near = difflib.get_close_matches(name.casefold(), spellings, n=1, cutoff=LIKE_ENOUGH)
+        if name not in found and near:
+            what = f"no row has the label {name!r}; did you mean {spellings[near[0]]!r}?"
+            raise PipelineError("data.classes", what, "spell it as the labels do, or leave it out")
     return list(chosen) if chosen else artifacts.classes(pd.DataFrame({"label": sorted(found)}), None)
 
 

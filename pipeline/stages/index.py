@@ -65,6 +65,8 @@ def _log(index: pd.DataFrame, quarantine: list[dict[str, str]], side: Counter[st
     log.info("set aside: %s", count_reasons(quarantine))
     if others := ", ".join(f"{side[kind]} {kind}" for kind in sorted(side) if side[kind]):
         log.info("files of other kinds: %s", others)
+    if joined := admission.note(index):
+        log.warning(joined)
     for flag in flags.flags(index):
         log.warning("%s: %s", flag.name, flag.words)
 

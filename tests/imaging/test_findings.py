@@ -54,7 +54,8 @@ def test_the_first_of_several_faulty_columns_is_named(tmp_path):
 
 def test_a_column_that_is_mostly_something_else_is_an_error_with_its_lines(tmp_path):
     message = (
-        r"labels.csv: column 'Nodule' holds another number or text in 3 of 4 filled cells, the first in line 3, 4, 6\n"
+        r"labels.csv: column 'Nodule' holds another number or text in 3 of 4 filled cells, "
+        r"such as those of lines 3, 4, 6\n"
         r"  Remedy: name columns of 0 and 1 in data.label"
     )
     with pytest.raises(PipelineError, match=message):
@@ -100,6 +101,37 @@ def test_no_finding_is_no_label_to_choose():
 def test_without_any_label_there_is_nothing_to_learn():
     with pytest.raises(PipelineError, match="no row has a label other than 'No Finding'"):
         joined("No Finding", "")
+
+
+@pytest.mark.parametrize("cells", [("1", "0"), ("1.0", "", "-1.0", "0.0")])
+def test_one_column_of_0_and_1_holds_no_names_of_labels(cells):
+    message = r"data.label: holds .*1.*, as a column of one label does.*\n  Remedy: name several .*data.task: binary"
+    with pytest.raises(PipelineError, match=message):
+        joined(*cells)
+
+
+@pytest.mark.parametrize(("text", "mark"), [("Mass;Nodule", ";"), ("Nodule, Mass", ","), ("No Finding;Mass", ";")])
+def test_labels_joined_by_another_mark_are_refused(text, mark):
+    message = rf"data.label: '{text}' looks like labels that are joined by '{mark}'\n  Remedy: join them by '\|'"
+    with pytest.raises(PipelineError, match=message):
+        joined("Mass", "Nodule", text)
+
+
+def test_a_label_may_hold_a_mark_of_its_own():
+    table, _ = joined("Fracture, old|Mass", "Mass", "Fracture")
+    assert [name for name in table if name.startswith("label_")] == [
+        "label_Fracture",
+        "label_Fracture, old",
+        "label_Mass",
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["Nodul", "nodule"])
+def test_a_chosen_label_that_is_misspelt_is_refused_and_one_that_no_row_has_is_not(wrong):
+    with pytest.raises(PipelineError, match=rf"data.classes: no row has the label '{wrong}'; did you mean 'Nodule'\?"):
+        joined("Mass", "Nodule", chosen=["Mass", wrong])
+    table, _ = joined("Mass", "Nodule", chosen=["Mass", "Hernia"])
+    assert codes(table, ["Mass", "Hernia"]) == [[1, 0], [0, 0]]
 
 
 def data(**values):

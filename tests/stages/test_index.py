@@ -458,6 +458,18 @@ def test_a_binary_task_refuses_a_third_class_with_the_counts():
     assert len(run(task="binary", classes=["x", "y"])) == 3
 
 
+def test_joined_labels_that_are_no_classes_lead_to_the_task_that_takes_them_apart(caplog):
+    make(12)
+    label("".join(f"{number}.dcm,{'|'.join('abcdefghijkl'[: number + 1])}\n" for number in range(12)))
+    message = (
+        r"have 12: a 1, a\|b 1, .* and 4 more\n  Remedy: set data.task: multilabel, which takes joined labels apart"
+    )
+    with pytest.raises(PipelineError, match=message):
+        run(task="binary")
+    run()
+    assert "11 classes such as 'a|b' look joined: data.task: multilabel takes them apart" in caplog.messages
+
+
 def test_several_label_columns_become_columns_of_the_index(caplog):
     caplog.set_level("INFO")
     make()
