@@ -3,7 +3,7 @@
 import csv
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from pipeline.errors import PipelineError
 KINDS = (".npy", ".npz", ".parquet", ".csv")
 BESIDE = {"labels": "label", "ids": "id", "patients": "patient", "splits": "split"}  # arrays of a .npz, and their role
 ROW_NUMBERS = ("Unnamed: ", "__index_level_")  # how pandas calls a column without a name when it reads a table again
+MOST_NAMED = 5  # columns in one line
 NOT_FILLED = ["", "nan", "NaN", "NA", "N/A", "null"]
 
 
@@ -26,11 +27,13 @@ class Foreign:
         columns: text of each row by name: of a table its columns of metadata; of a .npz `label` (`label 0` … for an
             array of several labels), `id`, `patient` and `split`, as far as there are.
         notes: what is worth a line of the log.
+        names: of the features, where they have some.
     """
 
     values: np.ndarray
     columns: Mapping[str, list[str]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    names: Sequence[str] = ()
 
 
 def read(path: Path, metadata: Sequence[str]) -> Foreign:
@@ -57,6 +60,10 @@ def read(path: Path, metadata: Sequence[str]) -> Foreign:
             path, "holds no features", f"it needs rows and numeric columns ({found.values.shape} found)"
         )
     _refuse_not_finite(path, found)
+    whole = [name for name, of in zip(found.names, found.values.T, strict=False) if (of == np.rint(of)).all()]
+    if 0 < len(whole) < len(found.names):
+        note = f"whole numbers, taken for features: {_some(whole)}; leave out of the file what is an id or a label"
+        return replace(found, notes=[*found.notes, note])
     return found
 
 
@@ -106,7 +113,8 @@ def _read_table(path: Path, metadata: Sequence[str]) -> Foreign:
     notes = [f"features: {len(numeric)} columns, {numeric[0]} … {numeric[-1]}"] if numeric else []
     notes += [f"columns without a name, taken for row numbers and left out: {len(numbered)}"] if numbered else []
     notes += [f"columns that are not numbers and are left out: {', '.join(others)}"] if others else []
-    return Foreign(_float32(table[numeric].to_numpy(float)), {name: _text(table[name]) for name in beside}, notes)
+    values = _float32(table[numeric].to_numpy(float))
+    return Foreign(values, {name: _text(table[name]) for name in beside}, notes, numeric)
 
 
 def _read_csv(path: Path, metadata: Sequence[str]) -> pd.DataFrame:
@@ -135,6 +143,10 @@ def _number(value: float) -> str:
     return str(int(value)) if np.isfinite(value) and value == int(value) else str(value)
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
 def _float32(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # it becomes infinite, and is refused
         return np.ascontiguousarray(values, np.float32)
@@ -144,9 +156,10 @@ def _refuse_not_finite(path: Path, found: Foreign) -> None:
     bad = ~np.isfinite(found.values)  # (N, D)
     if bad.any():
         rows, features = (np.flatnonzero(bad.any(axis)) for axis in (1, 0))
+        first = int(bad[rows[0]].argmax())
         what = (
             f"{len(rows):,} of {bad.shape[0]:,} rows hold NaN, infinity or a number beyond float32, in "
             f"{len(features):,} of {bad.shape[1]:,} features; the first is row {rows[0] + 1}, feature "
-            f"{bad[rows[0]].argmax() + 1}"
+            f"{found.names[first] if found.names else first + 1}"
         )
         raise PipelineError(path, what, "fill them in, or leave out these rows or features")

@@ -38,10 +38,12 @@ def labelled(columns: Mapping[str, list[str]], count: int, p: Data, path: Path) 
         PipelineError: a column is missing, the rows of the labels are not those of the features, or an id stands twice.
     """
     given = _roles(columns, p, path)
-    source = path
+    source, notes = path, []
     if not any(role.startswith("label") for role in given) and (path.suffix in ARRAYS or "id" in given):
         source = Path(os.path.expanduser(p.labels))
         table = _beside(p, source, given.get("id"), path, count).assign(**given)
+        if given.get("id") is None or p.id is None:
+            notes = [f"no ids tell which row is which: {path.name} and {source.name} are taken to be in the same order"]
     else:
         _refuse_absent(given, p, path)
         table = pd.DataFrame({"label": "", "id": "", "patient": "", "split": "", **given, "line": range(1, count + 1)})
@@ -50,7 +52,8 @@ def labelled(columns: Mapping[str, list[str]], count: int, p: Data, path: Path) 
         what = f"{twice.nunique()} ids stand in several rows, the first in row {int(twice.index[0]) + 1}"
         raise PipelineError(path, what, "give each image an id of its own; its patient belongs in data.patient")
     table["path"] = [f"{path.name} row {number}" for number in range(1, count + 1)]
-    return findings.take_apart(table, p, source)
+    table, more = findings.take_apart(table, p, source)
+    return table, notes + more
 
 
 def as_files(rows: pd.DataFrame, values: np.ndarray, key: bytes) -> pd.DataFrame:
@@ -85,12 +88,12 @@ def _columns(p: Data) -> labels.Columns:
 
 
 def _refuse_absent(given: Mapping[str, list[str]], p: Data, path: Path) -> None:
-    roles = _columns(p).roles()
+    roles, remedy = _columns(p).roles(), "mend the names in section data of params.yaml (null: none), or add the column"
     if path.suffix in ARRAYS:
         roles = {role: name for role, name in roles.items() if role.startswith("label")}
+        remedy = "save `labels` with a column for each name in data.label"
     absent = [f"{name!r} (data.{role.split('_')[0]})" for role, name in roles.items() if role not in given]
     if absent:
-        remedy = "mend the column names in section data of params.yaml, or add the column"
         raise PipelineError(path, f"has no column {', '.join(absent)}", remedy)
 
 

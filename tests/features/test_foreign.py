@@ -66,14 +66,23 @@ def save(table, path):
 
 @pytest.mark.parametrize("name", ["f.parquet", "f.csv", "numbered.csv"])
 def test_what_is_no_metadata_and_a_number_is_a_feature(tmp_path, name):
-    save(TABLE.assign(grade=[1.0, 2.0, 1.0, 0.0], who=["NA", "007", "x", "y"], scanner="Acme"), tmp_path / name)
+    save((TABLE + 0.5).assign(grade=[1.0, 2.0, 1.0, 0.0], who=["NA", "007", "x", "y"], scanner="Acme"), tmp_path / name)
     found = foreign.read(tmp_path / name, ["grade", "who", "absent"])
-    np.testing.assert_array_equal(found.values, VALUES)
+    np.testing.assert_array_equal(found.values, VALUES + 0.5)
     grades = ["1.0", "2.0", "1.0", "0.0"] if name.endswith(".csv") else ["1", "2", "1", "0"]
     assert found.columns == {"grade": grades, "who": ["NA", "007", "x", "y"]}
     assert found.notes[0] == "features: 3 columns, a … c"
     assert found.notes[-1] == "columns that are not numbers and are left out: scanner"
     assert ("columns without a name, taken for row numbers and left out: 1" in found.notes) == (name == "numbered.csv")
+
+
+@pytest.mark.parametrize("name", ["f.parquet", "f.csv"])
+def test_columns_of_whole_numbers_among_others_are_named_as_possible_ids_or_labels(tmp_path, name):
+    save((TABLE + 0.5).assign(patient=[7, 7, 8, 9], Mass=[0.0, 1.0, 0.0, 1.0]), tmp_path / name)
+    told = "whole numbers, taken for features: patient, Mass; leave out of the file what is an id or a label"
+    assert foreign.read(tmp_path / name, []).notes[-1] == told
+    save(TABLE, tmp_path / name)
+    assert foreign.read(tmp_path / name, []).notes == ["features: 3 columns, a … c"]
 
 
 def test_what_is_missing_in_a_column_of_metadata_is_empty(tmp_path):
@@ -90,7 +99,10 @@ def test_what_is_not_finite_is_refused_with_its_place(tmp_path, value, name):
     np.save(tmp_path / name, values) if name == "f.npy" else save(
         pd.DataFrame(values, columns=list("abc")), tmp_path / name
     )
-    message = r"2 of 4 rows hold NaN, infinity or .*, in 2 of 3 features; the first is row 3, feature 2\n  Remedy: fill"
+    first = "2" if name == "f.npy" else "b"
+    message = (
+        rf"2 of 4 rows hold NaN, infinity or .*, in 2 of 3 features; the first is row 3, feature {first}\n  Remedy"
+    )
     with pytest.raises(PipelineError, match=message):
         foreign.read(tmp_path / name, [])
 

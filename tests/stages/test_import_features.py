@@ -221,6 +221,25 @@ def test_what_was_imported_and_what_comes_next_is_told(caplog):
     assert caplog.messages[-1] == "Next, without images: dvc repro --downstream fit audit"
 
 
+def test_rows_that_are_joined_by_their_order_alone_are_told(caplog):
+    caplog.set_level("INFO")
+    run(save(table(), "npy"))
+    told = "no ids tell which row is which: features.npy and labels.csv are taken to be in the same order"
+    assert told in caplog.messages
+    caplog.clear()
+    np.savez("by_id.npz", features=np.eye(180), ids=table()["id"].to_numpy(str))
+    run("by_id.npz")
+    assert not [line for line in caplog.messages if "in the same order" in line]
+
+
+def test_an_archive_with_fewer_labels_than_named_says_what_to_save():
+    message = (
+        r"features.npz: has no column 'Mass' \(data.label\), 'Nodule' .*\n  Remedy: save `labels` with a column for"
+    )
+    with pytest.raises(PipelineError, match=message):
+        run(save(table(), "npz"), task="multilabel", label=["Mass", "Nodule"])
+
+
 def test_the_manifest_tells_the_file():
     file = save(table(), "npz")
     _, features = run(file)
