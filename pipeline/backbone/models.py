@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TimmModel = Any  # an nn.Module with timm's attributes, which the type of nn.Module does not know
 REMEDY = "give backbone.weights the path of a checkpoint file, or set backbone.weights: none"
 MOST_KEYS_LISTED = 3
+COUNT = "num_batches_tracked"  # of BatchNorm; it shapes no output
 
 
 def create(name: str, weights: str, channels: int, size: int, classes: int, seed: int) -> TimmModel:
@@ -93,19 +94,24 @@ def _load_file(model: TimmModel, path: Path, channels: int) -> None:
     for layer in first:
         if f"{layer}.weight" in state:
             state[f"{layer}.weight"] = adapt_input_conv(channels, state[f"{layer}.weight"])
-    state = {key: value for key, value in state.items() if key.rpartition(".")[0] not in last}
-    own = {key: value for key, value in model.state_dict().items() if key.rpartition(".")[0] not in last}
-    wrong = sorted(own.keys() ^ state.keys()) + [
-        key for key in own.keys() & state.keys() if own[key].shape != state[key].shape
-    ]
+    state, own = _comparable(state, last), _comparable(model.state_dict(), last)
+    wrong = sorted(own.keys() ^ state.keys()) or [key for key in own if own[key].shape != state[key].shape]
     if wrong:
+        only_size = own.keys() == state.keys() and cfg.get("fixed_input_size", False)
         raise PipelineError(
             path,
             f"does not fit {cfg['architecture']}: {len(wrong)} tensors are absent, unknown or of another shape, "
             f"such as {', '.join(wrong[:MOST_KEYS_LISTED])}",
-            "name the model of these weights in backbone.model",
+            "name the model of these weights in backbone.model"
+            + ", and set render.size to the size of the pictures that they were trained on" * only_size,
         )
     model.load_state_dict(state, strict=False)
+
+
+def _comparable(state: dict[str, torch.Tensor], classifier: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    """A state without the classifier, and without the counts of batches, which older checkpoints lack."""
+    layers = {key: key.rpartition(".") for key in state}
+    return {key: state[key] for key, (layer, _, kind) in layers.items() if layer not in classifier and kind != COUNT}
 
 
 def _names(entry: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -55,6 +55,22 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
         models.create(SMALL, str(path), 3, 32, 2, 0)
 
 
+def test_a_checkpoint_without_counts_of_batches_serves_as_older_ones_have_none(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    state = models.create(SMALL, "none", 3, 32, 2, 1).state_dict()
+    safetensors.torch.save_file({key: value for key, value in state.items() if "num_batches" not in key}, path)
+    loaded = models.create(SMALL, str(path), 3, 32, 2, 0)
+    assert torch.equal(loaded.bn1.running_var, state["bn1.running_var"])
+    assert torch.equal(loaded.layer4[0].conv1.weight, state["layer4.0.conv1.weight"])
+
+
+def test_weights_of_a_transformer_for_pictures_of_another_size_name_the_size(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(models.to_bytes(models.create("test_vit", "none", 1, 64, 2, 0)))
+    with pytest.raises(PipelineError, match=r": 1 tensors are .*, such as pos_embed\n.*, and set render.size to the"):
+        models.create("test_vit", str(path), 1, 32, 2, 0)
+
+
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"no weights")
