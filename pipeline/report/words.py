@@ -106,8 +106,12 @@ def collapse(clause: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 def signs(clauses: str) -> str:
     """`kappa; class_f1 A` of history.csv in words."""
-    named = [clause.partition(" ") for clause in clauses.split("; ")]
-    return "; ".join(CLAUSES.get(kind, f"{kind} {{}}").format(name).strip() for kind, _, name in named)
+    return "; ".join(map(_sign, clauses.split("; ")))
+
+
+def _sign(clause: str) -> str:
+    kind, _, name = clause.partition(" ")
+    return CLAUSES[kind].format(name).strip() if kind in CLAUSES else clause
 
 
 def verdict(selected: str, baseline: str | None, arms: int, gain: Mapping[str, Any] | None) -> str:

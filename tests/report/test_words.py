@@ -89,6 +89,7 @@ def test_signs_of_an_epoch_read_as_words_and_unknown_ones_stay():
     assert words.signs("one_class burr cell; class_f1 A; macro_f1; new_clause B") == (
         "almost all predictions are burr cell; low F1 of A; low macro-F1; new_clause B"
     )
+    assert words.signs("class_f1 {x}; {0}; kappa") == "low F1 of {x}; {0}; low kappa"  # a class is called {x}; {0}
 
 
 def test_other_metrics_are_told_where_their_verdict_differs():
