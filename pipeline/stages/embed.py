@@ -117,7 +117,7 @@ def _embed(
         log.info("%s: %d rows kept, %d to compute", name, len(shown.rows) - len(todo), len(todo))
         for places, values in encode.encode(encoder, shown.take, todo, params.embed.batch_size, _watch(name)):
             work.put(places, values)
-    if len(todo) and params.embed.check:
+    if params.embed.check and (len(todo) or "drift" not in note):
         note = {**note, "drift": _drift(name, params.embed.check, shown, model, work)}
     return work.path, made_by, dict(note)
 

@@ -324,6 +324,39 @@ def test_without_a_check_no_row_is_embedded_again(settings):
     assert "drift" not in artifacts.load_features().manifest["measured"]["shared"]
 
 
+def test_a_run_that_was_ended_before_its_check_is_checked_by_the_next(settings, computed, monkeypatch):
+    def ended(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embed, "_drift", ended)
+        with pytest.raises(KeyboardInterrupt):
+            embed.run(settings)
+    assert not artifacts.FEATURES.exists()
+    embed.run(settings)
+    assert computed == [12, 0]
+    assert artifacts.load_features().manifest["measured"]["shared"]["drift"]["rows"] == 3
+
+
+def test_fewer_rows_than_are_asked_for_are_checked_all(settings):
+    save_pictures(range(2))
+    embed.run(change(settings, check=16))
+    assert artifacts.load_features().manifest["measured"]["shared"]["drift"]["rows"] == 2
+
+
+def test_a_class_that_becomes_a_minority_gets_views_and_one_that_is_none_any_more_loses_them(settings, computed):
+    save_pictures([0, 1, 8, 9, 10])  # 2 A and 3 B
+    embed.run(with_views(settings, 2))
+    before = artifacts.load_features()
+    assert before.rows.query("view > 0")["image_id"].tolist() == ["1.2.000", "1.2.001"]
+    save_pictures(range(11))  # 8 A and 3 B
+    embed.run(with_views(settings, 2))
+    after = artifacts.load_features()
+    assert after.rows.query("view > 0")["image_id"].tolist() == ["1.2.008", "1.2.009", "1.2.010"]
+    assert computed == [5 + 2, 6 + 3]
+    np.testing.assert_array_equal(after.of_fold(0)[[0, 1, 8, 9, 10]], before.of_fold(0)[:5])
+
+
 def test_the_arithmetic_of_earlier_rows_is_kept_where_it_is_native(settings, computed, monkeypatch):
     save_pictures(range(10))
     embed.run(settings)
