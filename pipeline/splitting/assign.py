@@ -16,7 +16,6 @@ EVEN = 0.002  # relative deviation, root mean square, below which refining goes 
 def assign(counts: np.ndarray, shares: Sequence[float], rng: np.random.Generator, least: int = 1) -> np.ndarray:
     """Role of each group, (P,) int: iterative stratification over whole groups, then moves and swaps that help.
 
-
     The label with the fewest rows left is dealt out first, largest groups first, each to the role that lacks most of
     that label, and of several to the one with most room (Sechidis et al. 2011, doi:10.1007/978-3-642-23808-6_10). Here
     a group takes the place of a row, and what a role lacks is measured by what it should have: the largest role would
@@ -133,7 +132,7 @@ def _fill(counts: np.ndarray, roles: np.ndarray, number: int, least: int) -> np.
         holders = np.stack([held[roles == role].sum(0) for role in range(number)])
         for role, label in np.argwhere((holders < least) & fillable).tolist():
             spare = ~((holders[roles] <= least) & held).any(1)  # (P,)
-            groups = np.flatnonzero(spare & held[:, label] & (roles != role))
+            groups = np.flatnonzero(spare & held[:, label])  # none of this role, which has no more than `least`
             if len(groups):
                 roles[groups[counts[groups].sum(1).argmin()]] = role
                 break

@@ -43,3 +43,21 @@ def test_every_role_gets_a_patient_of_a_class_that_one_of_them_nearly_has_for_hi
     for seed in range(10):
         roles = assign.assign(counts, shares, np.random.default_rng(seed), least)
         assert (np.bincount(roles[:patients], minlength=len(shares)) >= least).all()
+
+
+def test_a_role_is_filled_by_the_smallest_patient_that_its_role_can_spare():
+    """The second role lacks the first label; the smallest who has it is the only one with the second label there."""
+    counts = np.array([[1, 1], [5, 0], [9, 0], [0, 1]])
+    assert assign._fill(counts, np.array([0, 0, 0, 1]), 2, 1).tolist() == [0, 1, 0, 1]
+
+
+def test_roles_stay_as_they_are_where_no_patient_can_be_spared():
+    counts = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]])
+    assert assign._fill(counts, np.array([0, 0, 1]), 2, 1).tolist() == [0, 0, 1]
+
+
+def test_a_label_with_too_few_patients_for_all_roles_stays_where_it_is():
+    counts = np.ones((3, 1), int)
+    assert assign._fill(counts, np.array([0, 0, 0]), 2, 2).tolist() == [0, 0, 0]
+    counts = np.ones((5, 1), int)
+    assert np.bincount(assign._fill(counts, np.array([0, 0, 0, 0, 1]), 2, 2)).tolist() == [3, 2]
