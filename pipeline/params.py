@@ -283,7 +283,9 @@ def check(values: object, path: Path = FILE) -> Params:
 
 
 def _fault(detail: ErrorDetails) -> str:
-    place = [str(part) for part in detail["loc"]]
+    place = [
+        str(part) for part in detail["loc"] if "constrained-" not in str(part)
+    ]  # pydantic's name of a union's part
     key = ".".join(place) or "the file"
     if detail["type"] in ("unexpected_keyword_argument", "missing", "missing_argument"):
         allowed = _keys_of(place[:-1])
@@ -292,7 +294,8 @@ def _fault(detail: ErrorDetails) -> str:
             hint = f"did you mean {near[0]}? " if near else ""
             return f"{key}: unknown key; {hint}{_scope(place)} has {', '.join(allowed)}"
         return f"{key}: missing key; {_scope(place)} has {', '.join(allowed)}"
-    return f"{key}: {detail['msg'][:1].lower()}{detail['msg'][1:]} (got {detail['input']!r})"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[:1].lower()}{message[1:]} (got {detail['input']!r})"
 
 
 def _scope(place: list[str]) -> str:

@@ -51,6 +51,8 @@ def test_all_faults_are_reported_at_once(values):
             "multilabel",
             r"finetune.loss: cross_entropy is not for data.task: multilabel; bce, weighted_b",
         ),
+        ("data", "label", ["A"], r"- data.label: list should have at least 2 items"),
+        ("finetune", "sampler", "weightd", r"- finetune.sampler: there is no weightd; .*; did you mean weighted\?"),
         ("data", "classes", ["A"], r"data.classes: list should have at least 2 items"),
         ("data", "classes", ["A", "A"], r"data.classes: a class is named twice"),
         ("data", "path", None, r"data.path, data.id: at least one must name a column"),
