@@ -44,6 +44,12 @@ def training(
     }
 
 
+def collapsed(histories: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The backbones whose kept epoch has signs of collapse."""
+    trained = {name: _read(history) for name, history in histories.items() if len(history)}
+    return [name for name, of in trained.items() if (of["chosen"].astype(bool) & of["collapse"].ne("")).any()]
+
+
 def _read(history: pd.DataFrame) -> pd.DataFrame:
     return history.assign(collapse=history["collapse"].astype(object).fillna(""))  # without a sign, a column of NaN
 

@@ -8,7 +8,7 @@ import pandas as pd
 from jinja2 import Template
 from markupsafe import Markup
 
-from pipeline.artifacts import NO_FINDING, Pictures, label_columns
+from pipeline.artifacts import Pictures, label_columns
 from pipeline.report import environment, history, plots, samples, tables, words
 
 QUARANTINE_ROWS = 50
@@ -194,6 +194,8 @@ def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     untested = list(dict.fromkeys(row["class"] for row in tables.records(results.per_class) if not row["n"]))
     kind = "with label" if _task(results) == "multilabel" else "of class"
     noted = [f"no test image {kind} {', '.join(untested)}: nothing is known of it"] if untested else []
+    if poor := history.collapsed(results.histories):
+        noted.append(f"training: the epoch that was kept of {', '.join(poor)} has signs of collapse; see Training")
     noted += [f"split: {warning}" for warning in results.split_summary["warnings"]]
     noted += [f"{selected}, {warning}" for warning in tables.fit_warnings(results.fits[selected])]
     if len(results.quarantine):
@@ -213,7 +215,7 @@ def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, An
         "images": len(results.index),
         "no_picture": len(tables.records(results.quarantine, stage="pixels")),
         "patients": results.index["group"].nunique(),
-        "without_label": int((results.index["label"] == NO_FINDING).sum()),
+        "without_label": tables.without_label(results.index),
         "class_counts": tables.class_counts(results.index, classes),
         "facts": tables.facts(results.index) if len(results.pictures) else [],
         "flags": [flag["words"] for flag in results.flags if flag["count"]],

@@ -58,6 +58,12 @@ def class_counts(index: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, 
     ]
 
 
+def without_label(index: pd.DataFrame) -> int:
+    """Images of which no label is known to be present; a label may itself be called `No Finding`."""
+    columns = label_columns(index)
+    return int((index[columns].to_numpy() != PRESENT).all(axis=1).sum()) if columns else 0
+
+
 def facts(index: pd.DataFrame, most: int = 6) -> list[dict[str, str]]:
     """What kind of files these are: name and "value (images), …", the most frequent first."""
     shown = index.astype("str").to_dict(orient="list")

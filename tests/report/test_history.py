@@ -65,6 +65,13 @@ def test_an_epoch_with_signs_of_collapse_is_marked_by_a_cross():
     assert one.count("<use") == none.count("<use") + 1
 
 
+def test_a_backbone_is_said_to_have_collapsed_by_the_epoch_that_was_kept():
+    empty = pd.DataFrame(columns=["epoch"])
+    kept = trained().assign(collapse=[np.nan, "kappa", np.nan])
+    sound = trained().assign(collapse=np.nan)
+    assert history.collapsed({"fold-0": trained(), "fold-1": kept, "fold-2": sound, "shared": empty}) == ["fold-1"]
+
+
 def test_a_backbone_that_was_not_trained_has_nothing_to_tell():
     told = history.training({"shared": pd.DataFrame(columns=["epoch"])}, SUMMARY, "abc", NAMES, False)
     assert not told["trained"]

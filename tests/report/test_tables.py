@@ -156,3 +156,10 @@ def test_provenance_tells_what_folds_share_once_and_every_version():
     ]
     assert [entry["stage"] for entry in tables.provenance(manifests)] == ["finetune", ""]
     assert tables.package_versions(manifests) == {"torch": "2.6, 2.7"}
+
+
+def test_images_without_a_label_are_told_from_those_whose_label_is_called_no_finding():
+    index = pd.DataFrame({"label": ["No Finding", "No Finding", "Mass"]})
+    marks = index.assign(**{"label_No Finding": [1, 0, 0], "label_Mass": [0, -1, 1]})
+    assert tables.without_label(marks) == 1
+    assert tables.without_label(index) == 0

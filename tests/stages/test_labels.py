@@ -25,9 +25,11 @@ PARAMS = dataclasses.replace(
 
 
 def history(fold: int) -> pd.DataFrame:
-    """As finetune writes it; Hernia is not found at first."""
+    """As finetune writes it; Hernia is not found at first; the fifth epoch is kept, in fold 1 a collapsed one."""
     table = synthetic._history(labelled.LABELS, 6, np.random.default_rng(fold))
-    return table.assign(recall_Hernia=np.arange(6) / 5)
+    return table.assign(
+        recall_Hernia=np.arange(6) / 5, collapse=["kappa" if epoch == (4 if fold else 0) else "" for epoch in range(6)]
+    )
 
 
 def without_pictures() -> None:
@@ -82,6 +84,7 @@ def test_the_first_screen_tells_figures_and_the_rarest_label(trained):
     assert "quadratic" not in html
     assert "The rarest label Hernia (" in head
     assert "none-logistic finds 0 of" in head
+    assert "training: the epoch that was kept of fold-1 has signs of collapse" in head
 
 
 def test_the_data_are_counted_per_label_with_what_is_not_known(trained):
