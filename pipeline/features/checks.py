@@ -27,6 +27,7 @@ class Evidence:
         on_disk: likewise, of what lies on disk now.
         drift: by file name: `rows` that were embedded again, and the `noise`, the greatest distance of one from what it
             was, as a share of the mean distance of rows from their centre.
+        imported: whether the features come from elsewhere, without pictures and weights.
         refused: what could not be read, and why; the rest is empty then.
     """
 
@@ -38,6 +39,7 @@ class Evidence:
     made_from: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     on_disk: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    imported: bool = False
     refused: Sequence[str] = ()
 
 
@@ -80,7 +82,8 @@ def checksum(evidence: Evidence, threshold: float) -> Finding:
     if evidence.refused:
         sentence = f"{'; '.join(evidence.refused)}. Nothing else was checked."
     else:
-        sentence = "Every file of the pictures, the backbones and the features is what its manifest says."
+        made = "" if evidence.imported else "the pictures, the backbones and "
+        sentence = f"Every file of {made}the features is what its manifest says."
     return _strict(len(evidence.refused), threshold, [], sentence)
 
 
@@ -122,7 +125,9 @@ def order(evidence: Evidence, threshold: float) -> Finding:
     rest = evidence.rows.iloc[first:]
     strange = ~pd.MultiIndex.from_frame(rest[keys]).isin(pd.MultiIndex.from_frame(pictures[keys]))
     wrong = [*_ids(longer, differs), *_ids(rest, strange)]
-    if not wrong:
+    if evidence.imported:
+        sentence = "The features were imported: there are no pictures to compare their order with."
+    elif not wrong:
         sentence = "The feature rows lie in the order of the pictures and were computed from the same file contents."
     else:
         sentence = (
@@ -161,7 +166,7 @@ def duplicate_rows(evidence: Evidence, threshold: float) -> Finding:
     twins = {name: _repeated(values, evidence.rows["image_id"]) for name, values in evidence.features.items()}
     name = _worst({name: float(rows.mean()) for name, rows in twins.items()})
     share, ids = float(twins[name].mean()), _ids(evidence.rows, twins[name])
-    sentence = f"Images with the same features in {name}.npy as another image: {len(ids):,} of {len(twins[name]):,}."
+    sentence = f"Rows of {name}.npy that are equal to one of another image: {len(ids):,} of {len(twins[name]):,}."
     return Finding(share, threshold, _look(share, threshold), sorted(ids), sentence)
 
 
@@ -189,6 +194,8 @@ def provenance(evidence: Evidence, threshold: float) -> Finding:
     ]
     if stale:
         sentence = f"The features were not computed from what lies on disk now ({'; '.join(stale)})."
+    elif evidence.imported:
+        sentence = "The features are those that were imported last; no pictures and weights have come since."
     else:
         sentence = "The features were computed from the weights and the pictures that lie on disk."
     return _strict(len(stale), threshold, [], sentence)
@@ -198,7 +205,8 @@ def drift(evidence: Evidence, threshold: float) -> Finding:
     """Is a row the same when it is embedded again? Value: the greatest distance from what it was; see Evidence."""
     noise = {name: found["noise"] for name, found in evidence.drift.items()}
     if not noise:
-        return Finding(0, threshold, "ok", [], "No row was embedded again to compare (embed.check: 0).")
+        why = "the features were imported" if evidence.imported else "embed.check: 0"
+        return Finding(0, threshold, "ok", [], f"No row was embedded again to compare ({why}).")
     name = _worst(noise)
     sentence = (
         f"{evidence.drift[name]['rows']:,} rows of {name}.npy were embedded again, alone, in float32; they lie at most "

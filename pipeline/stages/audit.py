@@ -53,7 +53,8 @@ def _evidence() -> checks.Evidence:
     return checks.Evidence(
         features=features.values,
         rows=features.rows,
-        pictures=pictures.rows if len(pictures) else features.rows,  # of imported features there are none
+        pictures=pictures.rows if len(pictures) else features.rows,
+        imported=not len(pictures),
         expected=frozenset(splits["image_id"]) - _set_aside(index),
         roles=splits.merge(index[["image_id", "group"]], on="image_id"),
         made_from={

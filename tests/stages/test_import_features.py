@@ -102,6 +102,11 @@ def test_the_stages_from_fit_on_run_without_images():
     checks = storage.load_json(artifacts.AUDIT, "audit")["checks"]
     assert {name: check["verdict"] for name, check in checks.items()} == dict.fromkeys(checks, "ok")
     assert len(checks) >= 8
+    told = {name: check["finding"] for name, check in checks.items()}
+    assert told["checksum"] == "Every file of the features is what its manifest says."
+    assert told["order"] == "The features were imported: there are no pictures to compare their order with."
+    assert told["provenance"].startswith("The features are those that were imported last")
+    assert told["drift"] == "No row was embedded again to compare (the features were imported)."
     assert "<h" in artifacts.REPORT.read_text()
 
 
