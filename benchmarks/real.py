@@ -4,8 +4,8 @@
 
 DIR holds a folder for each set, with its DICOM files and labels.csv. The params stand in benchmarks/params; here only
 the folder and the seeds, of the split and of training, are put in. Each seed is another assignment of patients to
-roles, so the spread over seeds is that of the method on other patients. `--table` trains once with each sampler
-(cross-entropy) and once with each loss (no sampler), all for as many epochs as `--epochs` says.
+roles, so the spread over seeds is that of the method on other patients. `--table` trains a smaller network once with
+each sampler (cross-entropy) and once with each loss (no sampler), all with the same budget and the same head.
 """
 
 import json
@@ -30,6 +30,11 @@ PARAMS = Path(__file__).parent / "params"
 SETS = ("rbc12", "pneumoniamnist")
 GOALS = {"rbc12_macro_f1": 0.65, "rbc12_kappa": 0.66, "pneumoniamnist_auc": 0.95}
 SECONDS = 600  # of training that rbc12 may take on two cores
+BUDGET = {
+    "backbone": {"model": "regnetx_002"},
+    "finetune": {"epochs": 8, "batch_size": 64, "average": 0.99},
+    "grid": {"resamplers": ["none"], "heads": ["logistic"]},
+}
 SAMPLERS: list[str | dict[str, Any]] = [
     "none",
     "weighted",
@@ -57,16 +62,14 @@ def main() -> None:
     options.add_argument("--only", choices=SETS, help="one set")
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--table", action="store_true", help="each sampler and loss once, on rbc12, no claims")
-    options.add_argument("--epochs", type=int, help="instead of those in the params")
     chosen = options.parse_args()
     seeds = range(1 if chosen.quick else chosen.seeds)
-    changes = {"finetune": {"epochs": chosen.epochs}} if chosen.epochs else {}
     with tempfile.TemporaryDirectory() as folder:
         if chosen.table:
-            compare(Path(folder), chosen.data, changes, chosen.json)
+            compare(Path(folder), chosen.data, chosen.json)
             return
         sets = [chosen.only] if chosen.only else SETS
-        runs = {name: [run(Path(folder) / name, chosen.data, name, seed, changes) for seed in seeds] for name in sets}
+        runs = {name: [run(Path(folder) / name, chosen.data, name, seed, {}) for seed in seeds] for name in sets}
     claims.publish(claims_of(runs), chosen.json)
 
 
@@ -143,21 +146,21 @@ def spread(values: Sequence[float]) -> str:
     return f"test, mean of {len(values)} seeds: {each}; standard deviation {np.std(values, ddof=len(values) > 1):.3f}"
 
 
-def compare(folder: Path, data: Path, changes: Mapping[str, Any], file: Path | None) -> None:
+def compare(folder: Path, data: Path, file: Path | None) -> None:
     """Train with each sampler and each loss on the same split, and print a row for each."""
     recipes: list[tuple[Any, Any]] = [(sampler, "cross_entropy") for sampler in SAMPLERS]
     recipes += [("none", loss) for loss in LOSSES]
-    made = Table("sampler", "loss", "arm", "val macro-F1", "test macro-F1", "test kappa", "seconds")
+    made = Table("sampler", "loss", "val macro-F1", "test macro-F1", "test kappa", "seconds")
     rows = []
     for sampler, loss in recipes:
-        recipe = {**changes.get("finetune", {}), "sampler": sampler, "loss": loss}
-        found = run(folder / "rbc12", data, "rbc12", 0, {**changes, "finetune": recipe})
+        recipe = BUDGET["finetune"] | {"sampler": sampler, "loss": loss}
+        found = run(folder / "rbc12", data, "rbc12", 0, BUDGET | {"finetune": recipe})
         names = [of if isinstance(of, str) else of["name"] for of in (sampler, loss)]
         test = found["test"]
         figures = [
             f"{test[key]:.3f} ({test[f'{key}_low']:.2f}–{test[f'{key}_high']:.2f})" for key in ("macro_f1", "kappa")
         ]
-        made.add_row(*names, found["arm"], f"{found['val']['macro_f1']:.3f}", *figures, f"{found['seconds']:.0f}")
+        made.add_row(*names, f"{found['val']['macro_f1']:.3f}", *figures, f"{found['seconds']:.0f}")
         rows.append({"sampler": sampler, "loss": loss, **found})
     Console(width=120).print(made)
     if file:
