@@ -185,7 +185,9 @@ def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     """What undermines the verdict (tone `bad`), what deserves a look, and the signs of collapse by arm."""
     selected = results.metrics["selected"]
     signs = {arm: [words.collapse(clause, names) for clause in clauses] for arm, clauses in results.collapse.items()}
-    collapsed = [{"tone": "bad", "text": f"{selected} has collapsed: {sign}"} for sign in signs.get(selected, [])]
+    collapsed = [
+        {"tone": "bad", "text": f"{selected} shows a sign of collapse: {sign}"} for sign in signs.get(selected, [])
+    ]
     audit = [
         {"tone": words.TONES[check["verdict"]], "text": f"audit, {name} ({check['verdict']}): {check['finding']}"}
         for name, check in results.audit["checks"].items()

@@ -188,7 +188,7 @@ def test_what_is_said_of_drift_is_what_the_split_measures(usual):
 def test_collapse_of_the_selected_arm_stands_in_red_on_the_first_screen():
     sign = {"clause": "never_predicted", "value": 0, "threshold": 1, "operating_point": "argmax", "class": "A"}
     head, _, rest = page(**SMALL, collapse={"smote-logistic": [sign], "none-mlp": [sign]}).partition("</header>")
-    assert RED.findall(head) == ["smote-logistic has collapsed: A is never predicted"]
+    assert RED.findall(head) == ["smote-logistic shows a sign of collapse: A is never predicted"]
     assert '<li class="bad"><strong>smote-logistic</strong>: A is never predicted' in rest
     assert '<li class="quiet"><strong>none-mlp</strong>: A is never predicted' in rest
 
