@@ -393,16 +393,86 @@ def test_several_labels_are_learned_and_missing_ones_say_nothing():
     assert bias == pytest.approx(fresh, abs=1e-7)  # the third label is known of no picture
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_loss_is_told_the_counts_of_the_training_rows_and_the_share_of_the_epochs_that_is_done(monkeypatch, several):
+    seen = []
+
+    def watched(logits, targets, setting):
+        seen.append(setting)
+        return logits.square().sum(1)
+
+    monkeypatch.setitem(steps.LOSSES, "cross_entropy", watched)
+    targets = np.stack([LABELS, np.where(np.arange(60) % 4, 1 - LABELS, -1)], 1).astype(np.int8) if several else LABELS
+    rated = lambda *_: Rating((0.0,), {}, np.ones(2), [])  # noqa: E731
+    run(still(epochs=4, batch_size=64), dataclasses.replace(DATA, targets=targets), rated)
+    assert [setting.progress for setting in seen] == [0, 0.25, 0.5, 0.75]
+    each = targets[:40] if several else np.stack([1 - LABELS, LABELS], 1)[:40]
+    assert seen[0].positives.tolist() == [(each[:, k] == 1).sum() for k in (0, 1)]
+    assert seen[0].negatives.tolist() == [(each[:, k] == 0).sum() for k in (0, 1)]
+
+
+def test_a_blended_picture_costs_what_its_own_label_and_that_of_its_partner_do_in_their_shares(monkeypatch):
+    def labelled(logits, targets, setting):
+        return logits.sum(1) * 0 + targets
+
+    def with_the_first(pictures, rng, alpha):
+        share = torch.linspace(0, 1, len(pictures))
+        shown.append(share)
+        return pictures, torch.zeros(len(pictures), dtype=torch.long), share
+
+    shown = []
+    monkeypatch.setitem(steps.LOSSES, "cross_entropy", labelled)
+    monkeypatch.setattr(steps, "mix", with_the_first)
+    monkeypatch.setitem(train.SAMPLERS, "none", lambda rows, rng: np.arange(40))
+    recipe = dataclasses.replace(still(epochs=1, batch_size=64), augment=dataclasses.replace(STILL, mixup=1.0))
+    _, history = run(recipe)
+    share = shown[0].numpy()
+    assert history["train_loss"][0] == pytest.approx((share * LABELS[:40] + (1 - share) * LABELS[0]).mean(), rel=1e-5)
+
+
+def test_a_sampler_is_told_patients_and_what_validation_found_after_the_last_epoch(monkeypatch):
+    seen, recalls = [], iter(np.array([[0.1, 0.9], [0.2, np.nan], [0.3, 0.7]]))
+
+    def watched(rows, rng):
+        seen.append(rows)
+        return np.arange(len(rows.targets))
+
+    monkeypatch.setitem(train.SAMPLERS, "none", watched)
+    run(still(), dataclasses.replace(DATA, groups=np.arange(60) // 3), lambda *_: Rating((0.0,), {}, next(recalls), []))
+    assert [(rows.epoch, rows.epochs) for rows in seen] == [(1, 3), (2, 3), (3, 3)]
+    assert seen[0].recall is None
+    np.testing.assert_array_equal([rows.recall for rows in seen[1:]], [[0.1, 0.9], [0.2, np.nan]])
+    np.testing.assert_array_equal(seen[0].targets, LABELS[:40])
+    np.testing.assert_array_equal(seen[0].groups, np.arange(40) // 3)
+
+
+def test_the_factor_of_a_layer_reaches_its_learning_rate_in_every_step(monkeypatch):
+    rates, step = [], torch.optim.AdamW.step
+
+    def watched(adam, *args, **options):
+        rates.append({group["lr"]: sum(p.numel() for p in group["params"]) for group in adam.param_groups})
+        return step(adam, *args, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    _, history = run(still(epochs=2, policy=Choice("layer_decay", {"decay": 0.5})))
+    assert len(rates) == 6
+    for lrs in rates:
+        np.testing.assert_allclose(sorted(lrs), max(lrs) * np.array([1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1]))
+    assert history["lr"].tolist() == [max(rates[2]), max(rates[5])]
+
+
 def test_a_picture_of_a_rare_class_is_changed_more(monkeypatch):
     seen = []
 
     def watched(pictures, rng, strength, **amplitudes):
-        seen.append(strength)
+        bright = pictures.mean((1, 2, 3)).numpy() > 0.4  # of the rare class
+        seen.append(bright)
+        np.testing.assert_array_equal(strength, np.where(bright, 3.0, 1.0))
         return pictures
 
     monkeypatch.setattr(steps, "augment", watched)
     run(with_recipe(epochs=1, augment=dataclasses.replace(STILL, minority=3.0)))
-    assert set(np.concatenate(seen)) == {1.0, 3.0}
+    assert np.concatenate(seen).sum() == 20
 
 
 def test_a_compiled_model_has_the_names_of_any_other(monkeypatch):
