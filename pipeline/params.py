@@ -323,7 +323,7 @@ def _contradictions(params: Params) -> list[str]:
         faults.append("demo.images: at most 4 × demo.patients (two views of two sides)")
     if params.split.folds == 1 and params.split.val + params.split.test >= 1:
         faults.append("split.val, split.test: together they must leave patients for training (sum < 1)")
-    faults += _label_faults(params.data, params.finetune.loss.name)
+    faults += _label_faults(params.data, params.finetune.loss.name) + _phase_faults(params.finetune)
     both = params.finetune.sampler.name != "none" and balances(params.finetune.loss)
     if both and not params.finetune.allow_double_balance:
         faults.append(
@@ -340,6 +340,18 @@ def _contradictions(params: Params) -> list[str]:
         if len(set(names)) < len(names):
             faults.append(f"grid.{kind}: a name stands twice (got {names})")
     return faults
+
+
+def _phase_faults(p: Finetune) -> list[str]:
+    phases = {
+        "policy": (p.policy.values.get("epochs", 0), "to train more than the classifier"),
+        "sampler": (p.sampler.values.get("last", 0), "with balanced batches"),
+    }
+    return [
+        f"finetune.{key}: {getattr(p, key)} leaves none of {p.epochs} epochs {purpose}"
+        for key, (taken, purpose) in phases.items()
+        if taken >= p.epochs
+    ]
 
 
 def _label_faults(data: Data, loss: str) -> list[str]:

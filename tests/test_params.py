@@ -52,6 +52,18 @@ def test_all_faults_are_reported_at_once(values):
             r"finetune.loss: cross_entropy is not for data.task: multilabel; bce, weighted_b",
         ),
         ("data", "label", ["A"], r"- data.label: list should have at least 2 items"),
+        (
+            "finetune",
+            "policy",
+            {"name": "warmup", "epochs": 12, "then": "full"},
+            r"policy: warmup \(epochs 12, then full\) leaves none of 12 epochs to train more than the classifier",
+        ),
+        (
+            "finetune",
+            "sampler",
+            {"name": "two_phase", "last": 12},
+            r"sampler: two_phase \(last 12\) leaves none of 12 epochs with balanced batches",
+        ),
         ("finetune", "sampler", "weightd", r"- finetune.sampler: there is no weightd; .*; did you mean weighted\?"),
         ("data", "classes", ["A"], r"data.classes: list should have at least 2 items"),
         ("data", "classes", ["A", "A"], r"data.classes: a class is named twice"),
