@@ -31,14 +31,16 @@ def settings(data=None, **changes):
     return params.check(values)
 
 
-def write(labels, folds=2, **columns):
+def write(labels, folds=2, shift=0, render="", exported="", **columns):
     """An index, splits and a picture store of 32 px: class `b` is bright."""
     ids = [f"image-{number:02d}" for number in range(len(labels))]
     index = pd.DataFrame({name: np.zeros(len(ids), kind) for name, kind in artifacts.INDEX_COLUMNS.items()})
     index = index.assign(image_id=ids, group=[f"p{number // 2}" for number in range(len(ids))], label=labels, **columns)
     artifacts.save_index(index)
     roles = np.array(["train", "train", "val", "test"] * (len(ids) // 4))
-    splits = [pd.DataFrame({"image_id": ids, "fold": fold, "role": np.roll(roles, fold)}) for fold in range(folds)]
+    splits = [
+        pd.DataFrame({"image_id": ids, "fold": fold, "role": np.roll(roles, fold + shift)}) for fold in range(folds)
+    ]
     artifacts.save_splits(pd.concat(splits), {})
     bright = np.array(["b" in label for label in labels])
     noise = np.random.default_rng(0).integers(0, 120, (len(ids), 32, 32))
@@ -46,9 +48,9 @@ def write(labels, folds=2, **columns):
     artifacts.PIXELS.mkdir(parents=True, exist_ok=True)
     np.save(artifacts.PIXELS / "00000.npy", pictures)
     rows = pd.DataFrame({name: np.zeros(len(ids), kind) for name, kind in artifacts.PIXEL_ROWS.items()})
-    rows = rows.assign(image_id=ids, fingerprint=ids, row=np.arange(len(ids)))
+    rows = rows.assign(image_id=ids, fingerprint=[name + exported for name in ids], row=np.arange(len(ids)))
     files = {"00000.npy": provenance.checksum(artifacts.PIXELS / "00000.npy")}
-    artifacts.save_pixels(rows, pictures.shape[1:], pictures.dtype, files, {}, [])
+    artifacts.save_pixels(rows, pictures.shape[1:], pictures.dtype, files, {"render": render}, [])
 
 
 @pytest.fixture(autouse=True)
@@ -199,6 +201,21 @@ def test_what_did_not_change_is_kept_and_what_belongs_to_no_fold_is_deleted(two_
     finetune.run(settings(lr=0.001))
     assert artifacts.backbone_names() == ["fold-0"]
     assert artifacts.BACKBONE.joinpath("fold-0/weights.safetensors").stat().st_mtime_ns > max(before.values())
+
+
+@pytest.mark.parametrize(
+    "change", [{"shift": 1}, {"render": "other"}, {"exported": "again"}, {"labels": ["b", *LABELS[1:]]}]
+)
+def test_other_roles_labels_pictures_or_renderings_are_trained_on_anew(caplog, change):
+    write(LABELS, folds=1)
+    finetune.run(settings(epochs=1))
+    caplog.clear()
+    write(**{"labels": LABELS, "folds": 1, **change})
+    finetune.run(settings(epochs=1))
+    assert "fold-0: nothing changed, kept" not in caplog.messages
+    caplog.clear()
+    finetune.run(settings(epochs=1))
+    assert caplog.messages == ["fold-0: nothing changed, kept"]
 
 
 def test_a_frozen_backbone_is_shared_by_all_folds(two_classes, caplog):
