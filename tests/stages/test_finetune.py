@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from imports import ROOT
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file
@@ -71,6 +72,15 @@ def weights(name="fold-0"):
     return load_file(artifacts.BACKBONE / name / "weights.safetensors")
 
 
+@pytest.fixture
+def one_thread():
+    """As in tests/training.py: the number of threads decides the order of sums, and so their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def contents():
     """Weights of all backbones, and their histories but for the seconds."""
     tables = [artifacts.load_history(name).drop(columns="seconds").to_csv() for name in artifacts.backbone_names()]
@@ -116,7 +126,7 @@ def done(tmp_path_factory):
     return folders, run.stderr
 
 
-def test_a_training_that_is_killed_again_and_again_ends_as_one_that_is_not(done, monkeypatch):
+def test_a_training_that_is_killed_again_and_again_ends_as_one_that_is_not(done, monkeypatch, one_thread):
     folders, printed = done
     monkeypatch.chdir(folders["killed"])
     assert Path("status").read_text() == "0", printed
