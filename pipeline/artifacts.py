@@ -104,6 +104,7 @@ FEATURE_ROWS = {"image_id": "str", "fingerprint": "str", "view": "int16"}
 LABEL = "label_"  # before the name of each label's column, with data.task: multilabel
 ABSENT, PRESENT, MISSING = 0, 1, -1  # what such a column holds
 NO_FINDING = "No Finding"  # `label` of an image for which every label is absent
+JOINT = "|"  # between the labels of an image in `label`
 _ROWS_ASIDE = PIXELS / "rows.next"
 
 
@@ -503,9 +504,8 @@ def targets(joined: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     Class numbers (n,) int, -1 for a class that is not in `classes`; for a multilabel index PRESENT, ABSENT or MISSING,
     (n, L) int8.
     """
-    columns = [LABEL + name for name in classes]
-    if set(columns) <= set(joined):
-        return joined[columns].to_numpy(np.int8)
+    if label_columns(joined):
+        return joined[[LABEL + name for name in classes]].to_numpy(np.int8)
     return joined["class_number"].to_numpy()
 
 

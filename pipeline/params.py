@@ -210,6 +210,7 @@ class Audit(_Section):
 
     dead_dimensions: Share
     duplicate_rows: Share
+    drift: NotNegative
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,11 +70,10 @@ def run(evidence: Evidence, thresholds: Mapping[str, float]) -> dict[str, Findin
 
     Args:
         evidence: what the checks look at.
-        thresholds: by name of a check; where there is none, that of THRESHOLDS, or 0.
+        thresholds: by name of a check; 0 where there is none.
     """
     names = ["checksum"] if evidence.refused else list(CHECKS)
-    known = {**THRESHOLDS, **thresholds}
-    return {name: CHECKS[name](evidence, known.get(name, 0)) for name in names}
+    return {name: CHECKS[name](evidence, thresholds.get(name, 0)) for name in names}
 
 
 def checksum(evidence: Evidence, threshold: float) -> Finding:
@@ -255,4 +254,3 @@ CHECKS: dict[str, Check] = {
     "provenance": provenance,
     "drift": drift,
 }
-THRESHOLDS = {"drift": 0.1}

@@ -49,14 +49,14 @@ def check(index: pd.DataFrame, quarantine: Sequence[Row], where: object, task: s
     if task == "binary" and len(classes) > 2:
         what = f"data.task: binary has two classes, but the labels have {len(classes)}: {_first(counts(index))}"
         remedy = "set data.task: multiclass, or merge classes in the labels CSV"
-        if any(findings.JOINT in name for name in classes):
+        if any(artifacts.JOINT in name for name in classes):
             remedy = "set data.task: multilabel, which takes joined labels apart"
         raise PipelineError("data.label", what, remedy)
 
 
 def note(index: pd.DataFrame) -> str:
     """What is worth a warning: joined labels that are taken for classes of their own; empty if none are."""
-    strange = [name for name in artifacts.classes(index, None) if findings.JOINT in name]
+    strange = [name for name in artifacts.classes(index, None) if artifacts.JOINT in name]
     if artifacts.label_columns(index) or not strange:
         return ""
     return f"{len(strange)} classes such as {strange[0]!r} look joined: data.task: multilabel takes them apart"

@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline import artifacts
-from pipeline.artifacts import ABSENT, LABEL, MISSING, NO_FINDING, PRESENT
+from pipeline.artifacts import ABSENT, JOINT, LABEL, MISSING, NO_FINDING, PRESENT
 from pipeline.errors import PipelineError
 from pipeline.params import Data
 
-JOINT = "|"
 OTHER_MARKS = (";", ",")
 LIKE_ENOUGH = 0.85  # of 1: a chosen label that no row has is taken for another one misspelt
 CODES = {"1": PRESENT, "1.0": PRESENT, "0": ABSENT, "0.0": ABSENT}

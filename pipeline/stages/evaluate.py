@@ -198,7 +198,7 @@ def save_selected(test: Predictions | Multilabel, images: pd.Series, classes: Se
 
 def _names(of: np.ndarray, classes: Sequence[str]) -> list[str]:
     """The classes of each row, (n, K) bool, as the index writes them: joined, or `No Finding`."""
-    return ["|".join(compress(classes, row)) or artifacts.NO_FINDING for row in of.tolist()]
+    return [artifacts.JOINT.join(compress(classes, row)) or artifacts.NO_FINDING for row in of.tolist()]
 
 
 def _curves(points: Sequence[np.ndarray], classes: Sequence[str], columns: list[str]) -> pd.DataFrame:

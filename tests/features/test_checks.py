@@ -129,7 +129,7 @@ PLANTED = {
     "provenance": (other_weights, "invalid", 1, [], "(fold-1: backbone)"),
     "drift": (drifted, "look", 0.2, [], "16 rows of fold-1.npy were embedded again"),
 }
-THRESHOLDS = {"dead_dimensions": 0.5, "duplicate_rows": 0.01}
+THRESHOLDS = {"dead_dimensions": 0.5, "duplicate_rows": 0.01, "drift": 0.1}
 
 
 def test_a_clean_set_raises_nothing():
