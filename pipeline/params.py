@@ -180,16 +180,34 @@ class Embed(_Section):
 
 @dataclasses.dataclass(frozen=True)
 class Grid(_Section):
-    """The arms: every resampler with every head."""
+    """The arms: every resampler with every head, and single ones of section arms."""
 
     resamplers: Annotated[list[Name], Field(min_length=1)]
     heads: Annotated[list[Name], Field(min_length=1)]
+    arms: list[Name]
+
+    @property
+    def names(self) -> list[str]:
+        """Every arm: `<resampler>-<head>`, then the single ones."""
+        return [f"{resampler}-{head}" for resampler in self.resamplers for head in self.heads] + self.arms
+
+
+@dataclasses.dataclass(frozen=True)
+class Search(_Section):
+    """Choice among lists of values, by cross-validation of the training patients."""
+
+    folds: Annotated[int, Field(ge=2)]
+    metric: Selector
+    most: Count
 
 
 @dataclasses.dataclass(frozen=True)
 class Fit(_Section):
     """Fitting of arms."""
 
+    unit: Literal["image", "exam", "patient"]
+    pool: Literal["mean", "max", "side_by_side"]
+    search: Search
     seed: Seed
 
 
@@ -198,6 +216,7 @@ class Evaluate(_Section):
     """Judging of arms."""
 
     select: Annotated[list[Selector], Field(min_length=1)]
+    decisions: list[str | dict[str, Any]]
     kappa: Literal["quadratic", "linear", "none"]
     draws: Annotated[int, Field(ge=100)]
     confidence: OpenShare
@@ -241,6 +260,7 @@ class Params(_Section):
     embed: Embed
     resamplers: dict[Name, dict[str, Any]]
     heads: dict[Name, dict[str, Any]]
+    arms: dict[Name, dict[str, Any]]
     grid: Grid
     fit: Fit
     evaluate: Evaluate
@@ -331,7 +351,7 @@ def _contradictions(params: Params) -> list[str]:
             f"finetune.loss: sampler {params.finetune.sampler.name} balances already, so does loss "
             f"{params.finetune.loss.name}; set one of them to none or a plain loss, or allow_double_balance: true"
         )
-    for kind in ("resamplers", "heads"):
+    for kind in ("resamplers", "heads", "arms"):
         names, known = getattr(params.grid, kind), getattr(params, kind)
         for name in names:
             if name not in known:

@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.errors import PipelineError
 from pipeline.heads.classifiers import HEADS, Constant
 from pipeline.heads.resamplers import RESAMPLERS
+from pipeline.heads.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class FittedArm:
 def fit_fold(
     X: np.ndarray,
     y: np.ndarray,
+    patients: np.ndarray,
     train: np.ndarray,
     predict: np.ndarray,
     classes: int,
@@ -57,6 +59,7 @@ def fit_fold(
     Args:
         X: features, (n, D) float32.
         y: class numbers, (n,) int.
+        patients: patient numbers, (n,) int.
         train: positions to learn from.
         predict: positions to predict; never scaled with their own statistics, never resampled.
         classes: number of classes K.
@@ -70,7 +73,7 @@ def fit_fold(
     scaler = StandardScaler().fit(X[train])
     start = time.perf_counter()
     random_state = np.random.RandomState(np.random.MT19937(sequence))
-    rows = resample(scaler.transform(X[train]), y[train], random_state=random_state)
+    rows = resample(Rows(scaler.transform(X[train]), y[train], patients[train]), random_state=random_state)
     resampled = time.perf_counter()
     estimator = head(random_state=int(sequence.generate_state(1)[0] >> 1))  # LightGBM takes 31 bits
     estimator.fit(rows.X, rows.y)
@@ -92,6 +95,7 @@ def fit_fold(
 def fit_label(
     X: np.ndarray,
     marks: np.ndarray,
+    patients: np.ndarray,
     train: np.ndarray,
     predict: np.ndarray,
     resample: Callable[..., Any],
@@ -106,6 +110,7 @@ def fit_label(
     Args:
         X: features, (n, D) float32.
         marks: (n,) int8, 1 present, 0 absent, -1 missing.
+        patients: patient numbers, (n,) int.
         train: positions to learn from.
         predict: positions to predict.
         resample: of RESAMPLERS, with its params bound.
@@ -115,7 +120,7 @@ def fit_label(
     known = train[marks[train] >= 0]
     counts = np.bincount(marks[known], minlength=2)
     if counts.all():
-        return fit_fold(X, marks, known, predict, 2, resample, head, seed)
+        return fit_fold(X, marks, patients, known, predict, 2, resample, head, seed)
     constant = Constant((counts[1] + 1) / (counts.sum() + 2))
     said = "present in none" if counts[0] else "present in all" if counts[1] else "known of none"
     notes = {1: f"{said} of the training rows, the same probability {constant.present:.3g} for every image"}
@@ -188,7 +193,7 @@ def _faults(section: str, name: str, values: Mapping[str, Any]) -> list[str]:
     wanted = {
         key: parameter.annotation
         for key, parameter in inspect.signature(registry[name]).parameters.items()
-        if key not in ("X", "y", "random_state")
+        if key not in ("rows", "random_state")
     }
     if set(wanted) != set(values):
         takes, got = ", ".join(wanted) or "no params", ", ".join(values) or "none"

@@ -1,59 +1,47 @@
 """Resamplers in feature space, on training rows only.
 
-One signature: (X (n, D) float32, y (n,) int, random_state, **params) → Resampled. Real rows come first and unchanged;
+One signature: (rows: Rows, random_state, **values) → Resampled. Real rows come first and unchanged;
 a RandomState, not an integer, is passed on: with an integer, imbalanced-learn restarts the stream for each class.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Resampled:
-    """Rows to fit a head on.
-
-    Attributes:
-        X: real rows, then added ones, (m, D) float32.
-        y: class numbers, (m,) int.
-        notes: by class number, where what was done is not what was asked for.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    notes: dict[int, str] = field(default_factory=dict)
+from pipeline.heads.rows import Resampled, Rows
 
 
-def none(X: np.ndarray, y: np.ndarray, random_state: np.random.RandomState) -> Resampled:
+def none(rows: Rows, random_state: np.random.RandomState) -> Resampled:
     """The rows as they are."""
-    return Resampled(X, y)
+    return _with(rows, rows.X[:0], rows.y[:0])
 
 
-def random_over(X: np.ndarray, y: np.ndarray, random_state: np.random.RandomState) -> Resampled:
+def random_over(rows: Rows, random_state: np.random.RandomState) -> Resampled:
     """Rows of the smaller classes repeated at random up to the size of the largest."""
+    X, y = rows.X, rows.y
     added = [random_state.choice(np.flatnonzero(y == label), size) for label, size in _lacking(y).items()]
-    rows = np.concatenate([np.arange(len(y)), *added])
-    return Resampled(X[rows], y[rows])
+    again = np.concatenate([np.arange(0), *added])
+    return _with(rows, X[again], y[again])
 
 
-def smote(X: np.ndarray, y: np.ndarray, random_state: np.random.RandomState, k_neighbors: int) -> Resampled:
+def smote(rows: Rows, random_state: np.random.RandomState, k_neighbors: int) -> Resampled:
     """Synthetic rows between neighbours of a class (Chawla et al. 2002, doi:10.1613/jair.953).
 
     A class with fewer than k + 1 rows uses the neighbours it has; a class with one row is repeated.
     """
-    return _by_class(X, y, lambda label, size: _smote_class(X, y, label, size, random_state, k_neighbors))
+    X, y = rows.X, rows.y
+    return _by_class(rows, lambda label, size: _smote_class(X, y, label, size, random_state, k_neighbors))
 
 
-def borderline_smote(
-    X: np.ndarray, y: np.ndarray, random_state: np.random.RandomState, k_neighbors: int, m_neighbors: int
-) -> Resampled:
+def borderline_smote(rows: Rows, random_state: np.random.RandomState, k_neighbors: int, m_neighbors: int) -> Resampled:
     """SMOTE from rows in danger: half or more, not all, of the m nearest rows are of other classes.
 
     Borderline-SMOTE1 of Han et al. 2005, doi:10.1007/11538059_91. A class with no row in danger takes plain SMOTE.
     """
     from imblearn.over_sampling import BorderlineSMOTE
+
+    X, y = rows.X, rows.y
 
     def added(label: int, size: int) -> tuple[np.ndarray, str]:
         k = min(k_neighbors, int((y == label).sum()) - 1)
@@ -64,25 +52,31 @@ def borderline_smote(
                 m_neighbors=min(m_neighbors, len(y) - 1),
                 random_state=random_state,
             )
-            rows = sampler.fit_resample(X, y)[0][len(X) :]
-            if len(rows):
-                return rows, _shrunk(k, k_neighbors)
-        rows, said = _smote_class(X, y, label, size, random_state, k_neighbors)
-        return rows, "; ".join(filter(None, ["no row in danger, smote instead of borderline_smote", said]))
+            made = sampler.fit_resample(X, y)[0][len(X) :]
+            if len(made):
+                return made, _shrunk(k, k_neighbors)
+        made, said = _smote_class(X, y, label, size, random_state, k_neighbors)
+        return made, "; ".join(filter(None, ["no row in danger, smote instead of borderline_smote", said]))
 
-    return _by_class(X, y, added)
+    return _by_class(rows, added)
 
 
-def _by_class(X: np.ndarray, y: np.ndarray, added: Callable[[int, int], tuple[np.ndarray, str]]) -> Resampled:
+def _by_class(rows: Rows, added: Callable[[int, int], tuple[np.ndarray, str]]) -> Resampled:
     """Each smaller class on its own, since each may need another number of neighbours or another method."""
-    parts, labels, notes = [X], [y], {}
-    for label, size in _lacking(y).items():
-        rows, said = added(label, size)
-        parts.append(rows.astype(X.dtype, copy=False))
-        labels.append(np.full(len(rows), label, y.dtype))
+    parts, labels, notes = [rows.X[:0]], [rows.y[:0]], {}
+    for label, size in _lacking(rows.y).items():
+        made, said = added(label, size)
+        parts.append(made.astype(rows.X.dtype, copy=False))
+        labels.append(np.full(len(made), label, rows.y.dtype))
         if said:
             notes[label] = said
-    return Resampled(np.concatenate(parts), np.concatenate(labels), notes)
+    return _with(rows, np.concatenate(parts), np.concatenate(labels), notes)
+
+
+def _with(rows: Rows, X: np.ndarray, y: np.ndarray, notes: dict[int, str] | None = None) -> Resampled:
+    parents, shares = np.full((len(y), 2), -1), np.zeros(len(y), np.float32)
+    kept = np.arange(len(rows.y))
+    return Resampled(np.concatenate([rows.X, X]), np.concatenate([rows.y, y]), kept, parents, shares, notes or {})
 
 
 def _smote_class(

@@ -27,6 +27,7 @@ class _Unit:
     fold: int
     X: np.ndarray  # (n, D) float32
     targets: np.ndarray  # (n,) int, or (n, L) int8
+    patients: np.ndarray  # (n,) int
     train: np.ndarray  # positions
     predict: np.ndarray
     label: int | None
@@ -95,17 +96,18 @@ def _units(fold: int, features: artifacts.Features, rows: pd.DataFrame, classes:
         )
     targets = artifacts.targets(rows, classes)
     labels = [None] if targets.ndim == 1 else range(len(classes))
-    return [_Unit(fold, X, targets, train, predict, label) for label in labels]
+    patients = pd.factorize(rows["group"])[0]
+    return [_Unit(fold, X, targets, patients, train, predict, label) for label in labels]
 
 
 def _fit(
     unit: _Unit, classes: int, resample: Callable[..., Any], head: Callable[..., Any], seed: int
 ) -> arms.FittedArm:
-    X, train, predict = unit.X, unit.train, unit.predict
+    X, patients, train, predict = unit.X, unit.patients, unit.train, unit.predict
     if unit.label is None:
-        return arms.fit_fold(X, unit.targets, train, predict, classes, resample, head, (seed, unit.fold))
+        return arms.fit_fold(X, unit.targets, patients, train, predict, classes, resample, head, (seed, unit.fold))
     marks = unit.targets[:, unit.label]
-    return arms.fit_label(X, marks, train, predict, resample, head, (seed, unit.fold, unit.label))
+    return arms.fit_label(X, marks, patients, train, predict, resample, head, (seed, unit.fold, unit.label))
 
 
 def _positions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from pipeline.errors import PipelineError
 from pipeline.heads import arms
 from pipeline.heads.classifiers import HEADS
 from pipeline.heads.resamplers import RESAMPLERS
+from pipeline.heads.rows import Rows
 
 VALUES = YAML(typ="safe").load(ROOT / "params.yaml")
 # The penalties of params.yaml suit features of a fine-tuned backbone; these suit a few well separated blobs.
@@ -23,7 +24,7 @@ VALUES["heads"] |= {
 
 def resample(name, X, y, seed=0, **changed):
     return arms.bind_resampler(name, {**VALUES["resamplers"][name], **changed})(
-        X, y, random_state=np.random.RandomState(seed)
+        Rows(X, y, np.arange(len(y))), random_state=np.random.RandomState(seed)
     )
 
 
@@ -124,7 +125,10 @@ def test_every_head_learns_and_gives_probabilities_of_all_classes(name):
     X, y = blobs([60, 40, 20])
     train, test = np.arange(90), np.arange(90, 120)
     head = arms.bind_head(name, VALUES["heads"][name])
-    fitted = [arms.fit_fold(X, y, train, test, 4, arms.bind_resampler("none", {}), head, (0, 0)) for _ in range(2)]
+    fitted = [
+        arms.fit_fold(X, y, np.arange(len(y)), train, test, 4, arms.bind_resampler("none", {}), head, (0, 0))
+        for _ in range(2)
+    ]
     probabilities = fitted[0].probabilities
     assert probabilities.shape == (30, 4)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
@@ -142,6 +146,7 @@ def test_only_training_rows_shape_what_is_fitted():
         arms.fit_fold(
             of,
             y,
+            np.arange(len(y)),
             np.arange(90),
             np.arange(90, 120),
             3,
@@ -167,10 +172,13 @@ def test_resampling_before_the_split_inflates_the_score_and_after_the_split_does
     def balanced_accuracy(X, y, resampler):
         rows = rng.permutation(len(y))
         train, test = rows[: len(y) // 2], rows[len(y) // 2 :]
-        hit = arms.fit_fold(X, y, train, test, 2, resampler, head, (0, 0)).probabilities.argmax(1) == y[test]
+        hit = (
+            arms.fit_fold(X, y, np.arange(len(y)), train, test, 2, resampler, head, (0, 0)).probabilities.argmax(1)
+            == y[test]
+        )
         return np.mean([hit[y[test] == label].mean() for label in (0, 1)])
 
-    leaked = over(X, y, random_state=np.random.RandomState(0))
+    leaked = over(Rows(X, y, np.arange(len(y))), random_state=np.random.RandomState(0))
     assert balanced_accuracy(leaked.X, leaked.y, arms.bind_resampler("none", {})) > 0.85
     assert abs(balanced_accuracy(X, y, over) - 0.5) < 0.12
 
@@ -182,7 +190,9 @@ def test_folds_in_parallel_give_the_same_bits_each_time():
     smote = arms.bind_resampler("smote", VALUES["resamplers"]["smote"])
 
     def fit(fold):
-        return arms.fit_fold(X, y, np.arange(400), np.arange(400, 560), 3, smote, head, (0, fold)).probabilities
+        return arms.fit_fold(
+            X, y, np.arange(560), np.arange(400), np.arange(400, 560), 3, smote, head, (0, fold)
+        ).probabilities
 
     def run():
         with arms.threads_each(1):
@@ -218,7 +228,9 @@ def test_a_value_that_a_library_refuses_is_one_of_the_refusals(name, key, value)
     head = arms.bind_head(name, VALUES["heads"][name] | {key: value})
     caught = None
     try:
-        arms.fit_fold(X, y, np.arange(30), np.arange(30, 40), 2, arms.bind_resampler("none", {}), head, (0, 0))
+        arms.fit_fold(
+            X, y, np.arange(40), np.arange(30), np.arange(30, 40), 2, arms.bind_resampler("none", {}), head, (0, 0)
+        )
     except Exception as error:
         caught = error
     assert isinstance(caught, arms.refusals())
@@ -228,6 +240,7 @@ def fit_label(X, marks, train, predict, name="logistic", resampler="smote", seed
     return arms.fit_label(
         X,
         np.asarray(marks, np.int8),
+        np.arange(len(X)),
         train,
         predict,
         arms.bind_resampler(resampler, VALUES["resamplers"][resampler]),
