@@ -83,7 +83,8 @@ def run(folder: Path, data: Path, name: str, seed: int, changes: Mapping[str, An
     seconds = time.perf_counter() - start
     stage_of(folder, "embed")
     grid = YAML(typ="safe").load(folder / "params.yaml")["grid"]
-    for arm in (f"{resampler}-{head}" for resampler in grid["resamplers"] for head in grid["heads"]):
+    crossed = [f"{resampler}-{head}" for resampler in grid["resamplers"] for head in grid["heads"]]
+    for arm in crossed + grid["arms"]:
         stage_of(folder, "fit", arm)
     stage_of(folder, "evaluate")
     found = {"seed": seed, "seconds": seconds, **verdict(folder / "artifacts")}
@@ -154,8 +155,9 @@ def compare(folder: Path, data: Path, file: Path | None) -> None:
     rows = []
     for sampler, loss in recipes:
         recipe = BUDGET["finetune"] | {"sampler": sampler, "loss": loss}
-        found = run(folder / "rbc12", data, "rbc12", 0, BUDGET | {"finetune": recipe})
         names = [of if isinstance(of, str) else of["name"] for of in (sampler, loss)]
+        print(f"sampler {names[0]}, loss {names[1]}", flush=True)
+        found = run(folder / "rbc12", data, "rbc12", 0, BUDGET | {"finetune": recipe})
         test = found["test"]
         figures = [
             f"{test[key]:.3f} ({test[f'{key}_low']:.2f}–{test[f'{key}_high']:.2f})" for key in ("macro_f1", "kappa")
