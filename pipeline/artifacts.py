@@ -519,6 +519,11 @@ def split_checksum(splits: pd.DataFrame, index: pd.DataFrame) -> str:
 # Fits
 
 
+def fit_stage(arm: str) -> str:
+    """Name in dvc.yaml of the stage that fits an arm: only the names of resampler-head pairs have a hyphen."""
+    return f"fit@{arm}" if "-" in arm else f"arm@{arm}"
+
+
 def save_fit(arm: str, predictions: pd.DataFrame, fitted: Sequence[object], report: Mapping[str, Any]) -> None:
     """Write predictions.parquet, head.joblib (one fitted object per fold) and fit.json of an arm."""
     import joblib
@@ -530,10 +535,22 @@ def save_fit(arm: str, predictions: pd.DataFrame, fitted: Sequence[object], repo
         storage.save_json(folder / "fit.json", {**report, "files": files})
 
 
-def load_fit(arm: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """An arm's predictions (image_id, fold, role, label, p_<class>…) and its fit.json."""
-    stage, folder = f"fit@{arm}", FITS / arm
+def save_failure(arm: str, error: PipelineError, report: Mapping[str, Any]) -> None:
+    """Write fit.json alone, with the key `failure` (where, what, remedy), for an arm that could not be fitted."""
+    failure = {"where": error.where, "what": error.what, "remedy": error.remedy}
+    with storage.folder_atomic(FITS / arm) as folder:
+        storage.save_json(folder / "fit.json", {**report, "failure": failure})
+
+
+def load_fit(arm: str) -> tuple[pd.DataFrame | None, dict[str, Any]]:
+    """An arm's predictions (image_id, fold, role, label, p_<class>…) and its fit.json.
+
+    The predictions are None of an arm that could not be fitted: fit.json has the key `failure` (where, what, remedy).
+    """
+    stage, folder = fit_stage(arm), FITS / arm
     report = storage.load_json(folder / "fit.json", stage)
+    if "failure" in report:
+        return None, report
     storage.verify(folder / "predictions.parquet", report.get("files", {}).get("predictions.parquet", ""), stage)
     return pd.read_parquet(folder / "predictions.parquet"), report
 
