@@ -1,0 +1,86 @@
+"""Heads that are learned by gradient descent; the estimators are imported when one is made."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pipeline.heads.losses import LossName
+from pipeline.heads.weights import ClassWeight, CostMatrix, class_weights
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Open = Annotated[float, Field(gt=0, lt=1)]
+
+
+def mlp(
+    random_state: int,
+    hidden: Count = 128,
+    loss: LossName = "cross_entropy",
+    gamma: NotNegative = 2.0,
+    beta: Open = 0.999,
+    margin: Positive = 0.5,
+    scale: Positive = 30.0,
+    class_weight: ClassWeight = None,
+    cost: CostMatrix = None,
+    lr: Positive = 0.001,
+    weight_decay: NotNegative = 1.0,
+    batch_size: Count = 128,
+    epochs: Count = 30,
+    patience: Count | None = None,
+    classes: Sequence[str] = (),
+) -> Any:
+    """A network with one hidden layer; `gamma` is for the loss focal, `beta` for class_balanced, the next two for ldam.
+
+    See `losses.of` for what they are.
+    """
+    from pipeline.heads.perceptron import Perceptron
+
+    return Perceptron(
+        hidden=hidden,
+        loss=loss,
+        gamma=gamma,
+        beta=beta,
+        margin=margin,
+        scale=scale,
+        class_weight=class_weights(class_weight, cost, classes),
+        lr=lr,
+        weight_decay=weight_decay,
+        batch_size=batch_size,
+        epochs=epochs,
+        patience=patience,
+        random_state=random_state,
+    )
+
+
+def crt(
+    random_state: int,
+    lr: Positive = 1.0,
+    weight_decay: NotNegative = 0.001,
+    batch_size: Count = 64,
+    epochs: Count = 30,
+) -> Any:
+    """Classifier re-training: a linear softmax by gradient descent from balanced batches.
+
+    Kang et al. 2020, arXiv:1910.09217.
+    """
+    from pipeline.heads.retraining import Retrained
+
+    return Retrained(lr, weight_decay, batch_size, epochs, random_state)
+
+
+def lws(
+    random_state: int,
+    lr: Positive = 1.0,
+    weight_decay: NotNegative = 0.001,
+    batch_size: Count = 64,
+    epochs: Count = 30,
+) -> Any:
+    """Learnable weight scaling: a linear softmax of natural batches, then a factor per class from balanced ones.
+
+    Kang et al. 2020, arXiv:1910.09217.
+    """
+    from pipeline.heads.retraining import Rescaled
+
+    return Rescaled(lr, weight_decay, batch_size, epochs, random_state)
