@@ -8,7 +8,7 @@ import sys
 
 from pipeline import params
 from pipeline.errors import PipelineError
-from pipeline.heads import arms
+from pipeline.heads import named
 
 COMMANDS = {
     "demo": ("pipeline.demo", "write the phantom mammograms to data/demo"),
@@ -18,7 +18,7 @@ COMMANDS = {
     "pixels": ("pipeline.stages.pixels", "render every image to a small picture"),
     "finetune": ("pipeline.stages.finetune", "train the backbone on the training rows of each fold"),
     "embed": ("pipeline.stages.embed", "compute and cache the features of every picture"),
-    "fit": ("pipeline.stages.fit", "resample and fit one arm, RESAMPLER-HEAD"),
+    "fit": ("pipeline.stages.fit", "resample and fit one arm, RESAMPLER-HEAD or one of section arms"),
     "evaluate": ("pipeline.stages.evaluate", "judge every arm and select one on validation"),
     "audit": ("pipeline.stages.audit", "check whether the cached features can be trusted"),
     "report": ("pipeline.stages.report", "write artifacts/report.html"),
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         values = params.load()
-        arms.check(values.resamplers, values.heads, vars(values.grid))
+        named.check(values)
         importlib.import_module(module).run(values, **chosen)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)

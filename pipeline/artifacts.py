@@ -509,6 +509,12 @@ def targets(joined: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     return joined["class_number"].to_numpy()
 
 
+def joint_labels(marks: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """`label` of images from what is known of each label, (n, L) int8: the present ones, as the index has them."""
+    present = [[name for name, mark in zip(classes, row, strict=True) if mark == PRESENT] for row in marks.tolist()]
+    return [JOINT.join(names) or NO_FINDING for names in present]
+
+
 def split_checksum(splits: pd.DataFrame, index: pd.DataFrame) -> str:
     """Checksum of who is in which role with which label."""
     columns = ["label", *label_columns(index)]

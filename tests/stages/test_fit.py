@@ -62,7 +62,7 @@ def test_counts_are_those_of_present_training_rows_with_their_views_before_and_a
             assert fold["counts_before"][name] == 2 * (marks == 1).sum()
             assert fold["counts_after"][name] == 2 * (marks == 0).sum()
     heads = joblib.load(artifacts.FITS / ARM / "head.joblib")
-    assert [len(of["head"]) for of in heads] == [3, 3]
+    assert [len(models) for models in heads] == [3, 3]
 
 
 def test_views_of_images_that_are_not_trained_on_teach_nothing(given):
@@ -105,7 +105,7 @@ def test_features_that_are_not_finite_are_refused(given):
     values = np.array(features.values["shared"])
     values[0, 0] = np.nan
     artifacts.save_features({"shared": values}, features.rows, features.manifest["made_by"])
-    with pytest.raises(PipelineError, match="has values that are not finite"):
+    with pytest.raises(PipelineError, match="1 of 720 rows have values that are not finite, first those of 0000"):
         fit.run(given, ARM)
 
 
