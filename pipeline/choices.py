@@ -1,15 +1,15 @@
-"""Batch samplers, losses and freeze policies as params.yaml names them: which there are, and which values each takes.
+"""Samplers, losses, freeze policies and decisions as params.yaml names them: which there are, and what each takes.
 
-The functions behind the names are entries of the registries of `backbone`. Their names and values stand here too, since
-params.yaml is checked at the door, where nothing may import torch.
+The functions behind the names are entries of the registries of `backbone` and `heads`. Their names and values stand
+here too, since params.yaml is checked at the door, where nothing may import torch.
 """
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 Open = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -62,6 +62,21 @@ BALANCED_LOSSES = {
     "logit_adjusted",
     "weighted_bce",
 }
+CALIBRATORS = ("temperature", "vector", "isotonic", "prior")
+ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+Reached = Annotated[float, Field(gt=0, le=1)]
+Tuned = Literal["macro_f1", "kappa", "balanced_accuracy_adjusted"]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+RULES: dict[str, Values] = {
+    "argmax": {},
+    "tilt": {"metric": Tuned},
+    "thresholds": {"metric": Tuned},
+    "sensitivity": {"class": ClassName, "least": Reached},
+    "specificity": {"class": ClassName, "least": Reached},
+    "cost": {"matrix": Annotated[list[list[Number]], Field(min_length=2)]},
+    "reject": {"coverage": Open},
+}
+OPTIONAL = ("metric",)  # without it, that which selects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +100,7 @@ def choice(known: Mapping[str, Values]) -> Callable[[object], Choice]:
             raise ValueError(f"must be a name, or {{name: …}} with its values; there are {', '.join(known)}")
         name, values = given["name"], {key: item for key, item in given.items() if key != "name"}
         if not isinstance(name, str) or name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"there is no {name}; there are {', '.join(known)}{hint}")
+            raise ValueError(f"there is no {name}; there are {', '.join(known)}{_near(name, known)}")
         wanted = known[name]
         if set(wanted) != set(values):
             example = ", ".join(["name: " + name, *(f"{key}: …" for key in wanted)])
@@ -100,9 +113,80 @@ def choice(known: Mapping[str, Values]) -> Callable[[object], Choice]:
     return validate
 
 
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What is decided from probabilities: a rule of RULES with its values, after a calibrator."""
+
+    name: str
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
+    calibrate: str = "none"
+
+    def __str__(self) -> str:
+        """`temperature+sensitivity`; the calibrator alone before argmax."""
+        rule = [] if self.name == "argmax" and self.calibrate != "none" else [self.name]
+        return "+".join(([self.calibrate] if self.calibrate != "none" else []) + rule)
+
+
+def decision(value: object) -> Decision:
+    """A rule or a calibrator, or a dict with the key `name`, the rule's values and `calibrate`.
+
+    Raises:
+        ValueError: with every fault.
+    """
+    given: Any = {"name": value} if isinstance(value, str) else value
+    known = (*RULES, *CALIBRATORS)
+    if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+        raise ValueError(f"must be a name, or {{name: …}} with its values; there are {', '.join(known)}")
+    name, calibrate = given["name"], given.get("calibrate", "none")
+    values = {key: item for key, item in given.items() if key not in ("name", "calibrate")}
+    if name in CALIBRATORS:
+        if "calibrate" in given:
+            raise ValueError(f"{name} is a calibrator already: write calibrate beside the name of a rule")
+        name, calibrate = "argmax", name
+    if name not in RULES:
+        raise ValueError(f"there is no {name}; there are {', '.join(known)}{_near(name, known)}")
+    wanted = RULES[name]
+    faults = [f"{name} takes no {key}{_near(key, wanted)}" for key in values if key not in wanted]
+    if any(key not in values and key not in OPTIONAL for key in wanted):
+        faults.append(f"write {{{', '.join(['name: ' + name, *(f'{key}: …' for key in wanted)])}}}")
+    faults += [fault for key, item in values.items() if key in wanted for fault in _faults(key, item, wanted[key])]
+    if calibrate not in ("none", *CALIBRATORS):
+        faults.append(f"calibrate: there is no {calibrate}; there are {', '.join(CALIBRATORS)}{_near(calibrate)}")
+    elif name == "argmax" and calibrate == "none":
+        faults.append("the most probable class is the arm itself, and always there")
+    elif name == "reject" and calibrate != "none":
+        faults.append("reject is of the selected arm, as it is: it takes no calibrate")
+    if faults:
+        raise ValueError("; ".join(faults))
+    return Decision(name, {key: str(item) if key == "class" else item for key, item in values.items()}, calibrate)
+
+
+def named(decisions: Sequence[Decision]) -> dict[str, Decision]:
+    """Distinct decisions by a readable name, in order: `sensitivity`; of several such, `sensitivity-hernia-0.95`.
+
+    What has values that are not one word each gets its number, from 1.
+    """
+    distinct = [one for place, one in enumerate(decisions) if one not in decisions[:place]]
+    alike = {str(one): [other for other in distinct if str(other) == str(one)] for one in distinct}
+    return {_title(one, alike[str(one)]): one for one in distinct}
+
+
+def _title(one: Decision, alike: Sequence[Decision]) -> str:
+    if len(alike) == 1:
+        return str(one)
+    plain = all(isinstance(item, str | int | float) for item in one.values.values())
+    words = map(str, one.values.values()) if plain else [str(alike.index(one) + 1)]
+    return "-".join([str(one), *words])
+
+
 def balances(loss: Choice) -> bool:
     """Whether a loss gives rare classes more weight."""
     return loss.name in BALANCED_LOSSES or (loss.values.get("alpha", 0) > 0 and loss.name == "focal")
+
+
+def _near(name: object, known: Iterable[str] = CALIBRATORS) -> str:
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _faults(key: str, value: object, kind: Any) -> list[str]:

@@ -19,8 +19,10 @@ from pipeline.choices import (
     SAMPLERS,
     SOFTMAX_LOSSES,
     Choice,
+    Decision,
     balances,
     choice,
+    decision,
 )
 from pipeline.errors import PipelineError
 
@@ -216,7 +218,7 @@ class Evaluate(_Section):
     """Judging of arms."""
 
     select: Annotated[list[Selector], Field(min_length=1)]
-    decisions: list[str | dict[str, Any]]
+    decisions: list[Annotated[Decision, PlainValidator(decision)]]
     kappa: Literal["quadratic", "linear", "none"]
     draws: Annotated[int, Field(ge=100)]
     confidence: OpenShare
@@ -345,6 +347,7 @@ def _contradictions(params: Params) -> list[str]:
     if params.split.folds == 1 and params.split.val + params.split.test >= 1:
         faults.append("split.val, split.test: together they must leave patients for training (sum < 1)")
     faults += _label_faults(params.data, params.finetune.loss.name) + _phase_faults(params.finetune)
+    faults += _decision_faults(params.evaluate.decisions, params.data)
     both = params.finetune.sampler.name != "none" and balances(params.finetune.loss)
     if both and not params.finetune.allow_double_balance:
         faults.append(
@@ -373,6 +376,26 @@ def _phase_faults(p: Finetune) -> list[str]:
         for key, (taken, purpose) in phases.items()
         if taken >= p.epochs
     ]
+
+
+def _decision_faults(decisions: list[Decision], data: Data) -> list[str]:
+    faults = [
+        f"evaluate.decisions.{place}: {one} with the same values stands twice"
+        for place, one in enumerate(decisions)
+        if one in decisions[:place]
+    ]
+    size = 2 if data.task == "multilabel" else len(data.classes or [])
+    for place, one in enumerate(decisions):
+        where, name = f"evaluate.decisions.{place}", one.values.get("class")
+        if name and data.classes and name not in data.classes:
+            near = difflib.get_close_matches(name, data.classes, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            faults.append(f"{where}.class: {name!r} is not one of data.classes ({', '.join(data.classes)}){hint}")
+        rows = one.values.get("matrix", [])
+        if rows and {len(rows), *map(len, rows)} != {size or len(rows)}:
+            wanted = f"{size} by {size}" if size else "as wide as it is high"
+            faults.append(f"{where}.matrix: must be {wanted} (got {len(rows)} rows of {sorted({*map(len, rows)})})")
+    return faults
 
 
 def _label_faults(data: Data, loss: str) -> list[str]:

@@ -32,6 +32,7 @@ class FittedArm:
         notes: by class number, where what was done is not what was asked for.
         remarks: likewise, of no single class.
         searched: one record for each choice among lists of values.
+        absent: of labels, training rows known to have each not, before and after resampling, (2, L) int.
     """
 
     models: list[Model]
@@ -43,6 +44,7 @@ class FittedArm:
     notes: dict[int, str]
     remarks: list[str]
     searched: list[dict[str, Any]]
+    absent: np.ndarray | None = None
 
 
 def fit_fold(
@@ -131,6 +133,7 @@ def join_labels(each: Sequence[FittedArm], names: Sequence[str]) -> FittedArm:
         },
         [f"label {name}: {remark}" for name, one in zip(names, each, strict=True) for remark in one.remarks],
         [{"label": name, **record} for name, one in zip(names, each, strict=True) for record in one.searched],
+        np.array([[one.counts_before[0] for one in each], [one.counts_after[0] for one in each]]),
     )
 
 

@@ -24,8 +24,9 @@ class Rows:
 
     def of_fold(self, fold: int) -> Predictions | Multilabel:
         """Predictions of one fold."""
-        here = self.folds == fold
-        return predictions(self.predictions.labels[here], self.predictions.probabilities[here])
+        here, of = self.folds == fold, self.predictions
+        decided = None if of.decided is None else of.decided[here]
+        return predictions(of.labels[here], of.probabilities[here], decided)
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,18 @@ class Judged:
     draws: dict[str, np.ndarray]
 
 
-def judge(val: Rows, test: Rows, kappa: Kappa, draws: int, confidence: float, seed: int) -> Judged:
-    """Figures pooled over folds, those of test with intervals over patients, and those of each fold."""
-    drawn = intervals.bootstrap(
-        test.predictions,
-        test.patients,
-        metrics.registry(kappa) | {name: metrics.CLASSWISE[name] for name in WITH_INTERVAL},
-        draws,
-        seed,
-    )
+def judge(
+    val: Rows, test: Rows, kappa: Kappa, draws: int, confidence: float, seed: int, like: Judged | None = None
+) -> Judged:
+    """Figures pooled over folds, those of test with intervals over patients, and those of each fold.
+
+    `like` is the judgement of the same test probabilities with other decisions: draws of figures that do not depend on
+    decisions are taken from it, since the same seed would give the same ones.
+    """
+    wanted = metrics.registry(kappa) | {name: metrics.CLASSWISE[name] for name in WITH_INTERVAL}
+    known = {} if like is None else {name: like.draws[name] for name in metrics.METRICS if name not in metrics.DECIDED}
+    missing = {name: metric for name, metric in wanted.items() if name not in known}
+    drawn = known | intervals.bootstrap(test.predictions, test.patients, missing, draws, seed)
     ends = {name: intervals.percentiles(values, confidence) for name, values in drawn.items()}
     scored = _scores(test.predictions, kappa)
     ends |= {name: intervals.centred(drawn[name], scored[name], confidence) for name in BIASED}
@@ -76,8 +80,7 @@ def rounded(value: float) -> float:
 
 
 def _scores(given: Predictions | Multilabel, kappa: Kappa) -> dict[str, float]:
-    scores = metrics.score(given.labels, given.probabilities, kappa)
-    return {name: rounded(value) for name, value in scores.items()}
+    return {name: rounded(float(value)) for name, value in metrics.point(given, metrics.registry(kappa)).items()}
 
 
 def _classwise(test: Rows, ends: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:

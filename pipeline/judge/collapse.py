@@ -22,18 +22,29 @@ LEAST = {
 def flags(
     labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str], kappa: Kappa = "quadratic"
 ) -> list[dict[str, Any]]:
-    """The clauses that fire at the operating point argmax, or 0.5 of each label; none for a sound classifier.
+    """`fired` at the operating point argmax, or 0.5 of each label.
 
     Args:
         labels: (n,) int, 0 … K-1; or (n, L) int8, 1 present, 0 absent, -1 missing.
         probabilities: (n, K) float; or (n, L) float, of each label.
+        names: of the classes or labels.
+        kappa: its weighting.
+    """
+    return fired(predictions(labels, probabilities), names, kappa, "argmax" if labels.ndim == 1 else "0.5")
+
+
+def fired(given: Predictions | Multilabel, names: Sequence[str], kappa: Kappa, at: str) -> list[dict[str, Any]]:
+    """The clauses that fire; none for a sound classifier.
+
+    Args:
+        given: predictions.
         names: of the classes or labels. One without rows can't be neglected, and fires nothing.
         kappa: its weighting.
+        at: name of the operating point.
 
     Returns:
         One dict per clause: clause, value, threshold, operating_point, and class where it names one.
     """
-    given = predictions(labels, probabilities)
     figures = point(given, {"f1": f1} | {name: registry(kappa)[name] for name in LEAST})
     present, chosen = given.present.sum(axis=0), given.chosen.sum(axis=0)  # (K,) rows
     always = "one_class" if isinstance(given, Predictions) else "always_predicted"
@@ -50,8 +61,7 @@ def flags(
         for number in there
         if figures["f1"][number] < LEAST_CLASS_F1
     ]
-    point_of = "argmax" if isinstance(given, Predictions) else "0.5"
-    return [{**clause, "operating_point": point_of} for clause in found]
+    return [{**clause, "operating_point": at} for clause in found]
 
 
 def is_constant(given: Predictions | Multilabel) -> bool:

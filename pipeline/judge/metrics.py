@@ -203,6 +203,8 @@ METRICS: dict[str, Metric] = {
     "ece": ece,
 }
 
+DECIDED = ("macro_f1", "kappa", "balanced_accuracy", "balanced_accuracy_adjusted", "accuracy")
+
 CLASSWISE: dict[str, Metric] = {
     "recall": recall,
     "specificity": specificity,

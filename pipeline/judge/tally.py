@@ -1,5 +1,7 @@
 """Predictions, and their weighted sums for many weightings of the rows at once.
 
+What depends on decisions takes the decided class or labels; rankings, losses and calibration take the probabilities.
+
 Classes of which each row has one are `Predictions`; labels of which it may have several are `Multilabel`: for each
 label, the `Predictions` of absent (0) and present (1) on the rows where it is known.
 """
@@ -37,6 +39,7 @@ class Predictions:
 
     labels: np.ndarray  # (n,) int, 0 … K-1
     probabilities: np.ndarray  # (n, K) float, rows sum to 1
+    decided: np.ndarray | None = None  # (n,) int, where it is not the most probable class
 
     @property
     def classes(self) -> int:
@@ -65,8 +68,8 @@ class Predictions:
 
     @cached_property
     def predicted(self) -> np.ndarray:
-        """The class of highest probability, (n,) int; the first of equals."""
-        return self.probabilities.argmax(axis=1)
+        """The decided class, (n,) int: if not given, that of highest probability; the first of equals."""
+        return self.probabilities.argmax(axis=1) if self.decided is None else self.decided
 
     @property
     def confusion(self) -> np.ndarray:
@@ -127,6 +130,7 @@ class Multilabel:
 
     labels: np.ndarray  # (n, L) int8: 1 present, 0 absent, -1 missing
     probabilities: np.ndarray  # (n, L) float, 0 to 1; rows need not sum to 1
+    decided: np.ndarray | None = None  # (n, L) bool, where it is not a probability above one half
 
     @property
     def classes(self) -> int:
@@ -146,7 +150,7 @@ class Multilabel:
     @property
     def chosen(self) -> np.ndarray:
         """Whether each label is predicted of each row where it is known, (n, L) bool."""
-        return (self.probabilities > 0.5) & self.known
+        return (self.probabilities > 0.5 if self.decided is None else self.decided) & self.known
 
     @property
     def confusion(self) -> np.ndarray:
@@ -163,12 +167,18 @@ class Multilabel:
         rows = slice(None) if known.all() else np.flatnonzero(known)  # a slice spares a copy of the weights
         positive = self.probabilities[rows, number]
         labels = self.labels[rows, number].astype(np.int64)
-        return rows, Predictions(labels, np.stack([1 - positive, positive], axis=1))
+        decided = None if self.decided is None else self.decided[rows, number].astype(np.int64)
+        return rows, Predictions(labels, np.stack([1 - positive, positive], axis=1), decided)
 
 
-def predictions(labels: np.ndarray, probabilities: np.ndarray) -> Predictions | Multilabel:
-    """Predictions of labels (n,) int, or of a label each, (n, L) int8; `probabilities` (n, K) or (n, L)."""
-    return Predictions(labels, probabilities) if labels.ndim == 1 else Multilabel(labels, probabilities)
+def predictions(
+    labels: np.ndarray, probabilities: np.ndarray, decided: np.ndarray | None = None
+) -> Predictions | Multilabel:
+    """Predictions of labels (n,) int, or of a label each, (n, L) int8; `probabilities` (n, K) or (n, L).
+
+    `decided` are classes (n,) int or labels (n, L) bool, where they are not those of highest probability.
+    """
+    return (Predictions if labels.ndim == 1 else Multilabel)(labels, probabilities, decided)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -9,125 +10,131 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts, engine, storage
+from pipeline import artifacts, choices, engine, storage
 from pipeline.errors import PipelineError
-from pipeline.judge import collapse, comparison, curves, intervals, tally
+from pipeline.heads import shares, variants
+from pipeline.heads.calibration import Shares
+from pipeline.judge import collapse, comparison, curves, intake, reject, tally
 from pipeline.judge.arms import Judged, Rows, judge
 from pipeline.judge.tally import Multilabel, Predictions
-from pipeline.params import Params
+from pipeline.params import Evaluate, Grid, Params
 
 log = logging.getLogger(__name__)
+MARK = "+"  # between the name of an arm and that of its decision
+ARGMAX = choices.Decision("argmax")
+MOVED = f"{MARK}thresholds"  # what always stands beside an arm without resampling
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """An arm, or an arm with another decision than the most probable class.
+
+    Attributes:
+        arm: its name without the decision.
+        decision: "" for the arm itself.
+        val: its validation rows.
+        test: its test rows.
+        certainty: of its decisions on validation and on test.
+        fitted: parameters of the decision by fold.
+    """
+
+    arm: str
+    decision: str
+    val: Rows
+    test: Rows
+    certainty: tuple[np.ndarray, np.ndarray]
+    fitted: Mapping[int, Mapping[str, Any]]
 
 
 def run(params: Params) -> None:
-    """Judge every arm of the grid on the same rows and the same draws; select one on validation."""
-    how, grid = params.evaluate, params.grid
-    baselines = {f"{resampler}-{head}": f"none-{head}" for resampler in grid.resamplers for head in grid.heads}
-    fits = {arm: artifacts.load_fit(arm) for arm in baselines}
-    tables = {arm: in_order(arm, predictions) for arm, (predictions, _) in fits.items()}
-    check_same_rows(tables)
-    shared = next(iter(tables.values()))
-    classes = class_names(shared)
-    index = artifacts.load_index()
-    val, test = ({arm: rows_of(table, role, index) for arm, table in tables.items()} for role in ("val", "test"))
+    """Judge every arm of the grid and its variants on the same rows and draws; select one on validation."""
+    how = params.evaluate
+    tables, reports, failed = load(params.grid.names)
+    intake.check_same_rows(tables)
+    shared, index = next(iter(tables.values())), artifacts.load_index()
+    classes = intake.class_names(shared)
+    val, test = ({arm: intake.rows_of(of, role, index) for arm, of in tables.items()} for role in ("val", "test"))
     for role, rows in (("val", val), ("test", test)):
-        check_classes(next(iter(rows.values())).predictions, role, classes)
-    each = (judge(val[arm], test[arm], how.kappa, how.draws, how.confidence, how.seed) for arm in tables)
-    judged = dict(zip(tables, engine.track(each, len(tables), "evaluate"), strict=True))
-    constant = {arm for arm, rows in val.items() if collapse.is_constant(rows.predictions)}
-    ranked = comparison.rank({arm: one.figures["val"] for arm, one in judged.items()}, how.select, constant)
-    tested = {arm: rows.predictions for arm, rows in test.items()}
-    save_verdict(judged, ranked, baselines, how.confidence)
-    save_arms(judged, ranked, baselines, how.select, {arm: fit_seconds(report) for arm, (_, report) in fits.items()})
-    save_classes(judged, tested, classes)
-    flags = {arm: collapse.flags(of.labels, of.probabilities, classes, how.kappa) for arm, of in tested.items()}
-    storage.save_json(artifacts.EVALUATION / "collapse.json", flags)
-    save_selected(tested[ranked[0]], shared.loc[shared["role"] == "test", "image_id"], classes)
-    log.info("evaluate: %d arms; selected on validation: %s", len(ranked), ranked[0])
+        intake.check_classes(next(iter(rows.values())).predictions, role, classes)
+    entered = {arm: (val[arm], test[arm], shares.of_fit(report, classes)) for arm, report in reports.items()}
+    of = contestants(entered, how, classes)
+    judged = judge_all(of, how)
+    constant = {name for name, one in of.items() if collapse.is_constant(one.val.predictions)}
+    ranked = comparison.rank({name: one.figures["val"] for name, one in judged.items()}, how.select, constant)
+    baselines = {name: baseline(one.arm, params.grid) for name, one in of.items()}
+    seconds = {arm: fit_seconds(report) for arm, report in reports.items()}
+    save_verdict(judged, ranked, of, baselines, how.confidence, failed)
+    save_arms(judged, ranked, of, baselines, how.select, seconds)
+    save_classes(judged, {name: one.test.predictions for name, one in of.items()}, classes)
+    save_decisions(of, classes, how)
+    save_selected(of[ranked[0]], shared.loc[shared["role"] == "test", "image_id"], classes, how)
+    log.info("evaluate: %d arms; selected on validation: %s", len(tables), ranked[0])
 
 
-def in_order(arm: str, predictions: pd.DataFrame) -> pd.DataFrame:
-    """An arm's predictions in the order of image_id and fold.
-
-    Raises:
-        PipelineError: no row of a role, a label without a probability, or a value that is no probability.
-    """
-    path, classes = artifacts.FITS / arm / "predictions.parquet", class_names(predictions)
-    for role in ("val", "test"):
-        if role not in set(predictions["role"]):
-            raise PipelineError(path, f"has no {role} row", "look at artifacts/splits.json; then run `dvc repro`")
-    values = predictions[[f"p_{name}" for name in classes]].to_numpy()
-    sound = np.all((values >= 0) & (values <= 1 + 1e-3), axis=1)
-    if marks := mark_columns(predictions):
-        unknown, wanted = {name.removeprefix("y_") for name in marks} ^ set(classes), "from 0 to 1"
-    else:
-        unknown, wanted = set(predictions["label"]) - set(classes), "that sum to 1"
-        sound &= np.abs(values.sum(axis=1) - 1) < 1e-3
-    if unknown:
-        lacks = "not both y_ and p_ of label" if marks else "no probability of class"
-        raise PipelineError(path, f"has {lacks} {', '.join(sorted(unknown))}", _refit(arm))
-    if not sound.all():
-        raise PipelineError(path, f"{(~sound).sum()} of {len(sound)} rows hold no probabilities {wanted}", _refit(arm))
-    return predictions.sort_values(["image_id", "fold"], kind="stable", ignore_index=True)
-
-
-def check_same_rows(tables: Mapping[str, pd.DataFrame]) -> None:
-    """Raise a PipelineError unless the arms have the same images, folds, roles, labels and classes."""
-    (first, expected), *others = tables.items()
-    keys = ["image_id", "fold", "role", "label", *mark_columns(expected)]
-    for arm, found in others:
-        same = set(keys) <= set(found) and class_names(found) == class_names(expected)
-        if not same or not found[keys].equals(expected[keys]):
-            what = f"its images, folds, roles, labels or classes are not those of {first}"
-            raise PipelineError(artifacts.FITS / arm, what, f"{_refit(first)}, and {arm} likewise")
-
-
-def _refit(arm: str) -> str:
-    return f"run `dvc repro --force --single-item fit@{arm}`"
-
-
-def class_names(predictions: pd.DataFrame) -> list[str]:
-    """Class names in the order of the p_ columns."""
-    return [name.removeprefix("p_") for name in predictions.columns if name.startswith("p_")]
-
-
-def mark_columns(predictions: pd.DataFrame) -> list[str]:
-    """The columns that say whether each label is present, absent or missing; none where an image has one class."""
-    return [name for name in predictions.columns if name.startswith("y_")]
-
-
-def check_classes(given: Predictions | Multilabel, role: str, classes: Sequence[str]) -> None:
-    """Log which classes have no test row.
+def load(names: Sequence[str]) -> tuple[dict[str, pd.DataFrame], dict[str, Any], dict[str, dict[str, str]]]:
+    """Predictions in order and fit.json of the arms that could be fitted, and where, what and remedy of the others.
 
     Raises:
-        PipelineError: labels of which none is present in some rows of the role and absent in others.
+        PipelineError: no arm could be fitted, or the predictions of one can't be judged.
     """
-    lacking = np.asarray(~given.present.any(axis=0))
-    if isinstance(given, Multilabel):
-        lacking |= ~(given.known & ~given.present).any(axis=0)
-        if lacking.all():
-            what = f"no label is both present and absent in the {role} rows: there is nothing to judge"
-            raise PipelineError(artifacts.FITS, what, "give the split more images of each label, or name other labels")
-    empty = [name for name, lacks in zip(classes, lacking, strict=True) if lacks]
-    if empty and role == "test":
-        kind = "of class" if isinstance(given, Predictions) else "with, or none without,"
-        log.warning("no test row %s %s: means over classes leave it out", kind, ", ".join(empty))
+    fits = {arm: artifacts.load_fit(arm) for arm in names}
+    failed = {arm: report["failure"] for arm, (_, report) in fits.items() if "failure" in report}
+    for arm, failure in failed.items():
+        log.warning("evaluate: %s could not be fitted and is left out: %s", arm, failure["what"])
+    if len(failed) == len(fits):
+        first, why = next(iter(failed.items()))
+        what = f"none of {len(fits)} arms could be fitted; {first}: {why['what']}"
+        raise PipelineError(artifacts.FITS, what, why["remedy"])
+    tables = {arm: intake.in_order(arm, table) for arm, (table, _) in fits.items() if table is not None}
+    return tables, {arm: fits[arm][1] for arm in tables}, failed
 
 
-def rows_of(predictions: pd.DataFrame, role: str, index: pd.DataFrame) -> Rows:
-    """The rows of one role as arrays; raises a PipelineError for an image that the index lacks."""
-    here, classes = predictions.query("role == @role"), class_names(predictions)
-    groups = index.set_index("image_id")["group"].reindex(here["image_id"]).to_numpy()
-    if pd.isna(groups).any():
-        what = f"{pd.isna(groups).sum()} predictions are of images that index.parquet lacks"
-        raise PipelineError(artifacts.FITS, what, "run `dvc repro`, so that the fits follow the index")
-    marks = mark_columns(here)
-    labels = (
-        here[marks] if marks else pd.Series(pd.Categorical(here["label"], categories=classes).codes, dtype=np.int64)
-    )
-    probabilities = here[[f"p_{name}" for name in classes]].to_numpy(np.float64)
-    of = tally.predictions(labels.to_numpy(), probabilities)
-    return Rows(of, here["fold"].to_numpy(), intervals.codes(groups))
+def contestants(
+    entered: Mapping[str, tuple[Rows, Rows, dict[int, Shares]]], how: Evaluate, classes: Sequence[str]
+) -> dict[str, Contestant]:
+    """Every arm with its variants, by name."""
+    wanted = {arm: variants.of_arm(how.decisions, how.select, known) for arm, (_, _, known) in entered.items()}
+    named = {"": ARGMAX, **choices.named([one for of in wanted.values() for one in of])}
+    found = {}
+    for arm, (val, test, known) in entered.items():
+        for name, decision in named.items():
+            if name and decision not in wanted[arm]:
+                continue
+            made = variants.make(decision, _role(val), _role(test), known, how.kappa, classes)
+            found[MARK.join(filter(None, [arm, name]))] = Contestant(
+                arm,
+                name,
+                _decided(val, made.val),
+                _decided(test, made.test),
+                (made.val.certainty, made.test.certainty),
+                made.fitted,
+            )
+    return found
+
+
+def _role(rows: Rows) -> variants.Role:
+    return variants.Role(rows.predictions.labels, rows.predictions.probabilities, rows.folds, rows.patients)
+
+
+def _decided(rows: Rows, by: variants.Decided) -> Rows:
+    return Rows(tally.predictions(rows.predictions.labels, by.probabilities, by.decided), rows.folds, rows.patients)
+
+
+def judge_all(of: Mapping[str, Contestant], how: Evaluate) -> dict[str, Judged]:
+    """Judgement by name; variants of the same probabilities share what does not depend on decisions."""
+    judged: dict[str, Judged] = {}
+    for name in engine.track(iter(of), len(of), "evaluate"):
+        one, arm = of[name], of[of[name].arm]
+        same = np.array_equal(one.test.predictions.probabilities, arm.test.predictions.probabilities)
+        like = judged[one.arm] if one.decision and same else None
+        judged[name] = judge(one.val, one.test, how.kappa, how.draws, how.confidence, how.seed, like)
+    return judged
+
+
+def baseline(arm: str, grid: Grid) -> str:
+    """The arm with the same head without resampling; "" for an arm without a head of the grid."""
+    pairs = {f"{resampler}-{head}": head for resampler in grid.resamplers for head in grid.heads}
+    return f"none-{pairs[arm]}" if arm in pairs else ""
 
 
 def fit_seconds(report: Mapping[str, Any]) -> float:
@@ -136,42 +143,61 @@ def fit_seconds(report: Mapping[str, Any]) -> float:
 
 
 def save_verdict(
-    judged: Mapping[str, Judged], ranked: Sequence[str], baselines: Mapping[str, str], confidence: float
+    judged: Mapping[str, Judged],
+    ranked: Sequence[str],
+    of: Mapping[str, Contestant],
+    baselines: Mapping[str, str],
+    confidence: float,
+    failed: Mapping[str, Mapping[str, str]],
 ) -> None:
-    """Write metrics.json, comparison.csv against the selected arm and, if it is there, the baseline, notes.json."""
+    """Write metrics.json, comparison.csv and notes.json.
+
+    All are compared with the selected one and with their baseline; arms, and the selected one, also with their baseline
+    at its tuned thresholds, since resampling moves the operating point more than anything else.
+    """
     selected = ranked[0]
-    content = {"selected": selected, "arms": {arm: one.figures for arm, one in judged.items()}}
+    content = {"selected": selected, "arms": {name: one.figures for name, one in judged.items()}}
     storage.save_json(artifacts.METRICS, content)
-    pairs = [(arm, selected) for arm in ranked] + [(arm, baselines[arm]) for arm in ranked]
+    pairs = [(name, selected) for name in ranked] + [(name, baselines[name]) for name in ranked]
+    pairs += [(name, baselines[name] + MOVED) for name in ranked if name in (of[name].arm, selected)]
     table = comparison.compare(
-        {arm: one.figures["test"] for arm, one in judged.items()},
-        {arm: one.draws for arm, one in judged.items()},
-        dict.fromkeys((arm, other) for arm, other in pairs if other in judged and arm != other),
+        {name: one.figures["test"] for name, one in judged.items()},
+        {name: one.draws for name, one in judged.items()},
+        dict.fromkeys((name, other) for name, other in pairs if other in judged and name != other),
         confidence,
     )
     _save_table(artifacts.COMPARISON, table)
-    storage.save_json(artifacts.EVALUATION / "notes.json", {"comparison": comparison.note(confidence)})
+    notes = {"comparison": comparison.note(confidence), "failed": failed}
+    storage.save_json(artifacts.EVALUATION / "notes.json", notes)
 
 
 def save_arms(
     judged: Mapping[str, Judged],
     ranked: Sequence[str],
+    of: Mapping[str, Contestant],
     baselines: Mapping[str, str],
     keys: Sequence[str],
     seconds: Mapping[str, float],
 ) -> None:
-    """Write arms.csv: one row per arm, from best to worst on validation; no baseline where the grid has none."""
+    """Write arms.csv: one row per arm and variant, from best to worst on validation; no baseline where there is none.
+
+    `leading` are the arms and, of the variants that stand above their arm, the best.
+    """
     shown = [f"{name}{end}" for name in comparison.COMPARED for end in ("", "_low", "_high")]
+    best = {arm: next(name for name in ranked if of[name].arm == arm) for arm in seconds}
     rows = [
         {
-            "arm": arm,
-            "selected": arm == ranked[0],
-            "baseline": baselines[arm] if baselines[arm] in judged else "",
-            **{name: judged[arm].figures["test"][name] for name in shown},
-            **{f"val_{name}": judged[arm].figures["val"][name] for name in keys},
-            "seconds": seconds[arm],
+            "arm": name,
+            "selected": name == ranked[0],
+            "baseline": baselines[name] if baselines[name] in judged else "",
+            "of": of[name].arm,
+            "decision": of[name].decision,
+            "leading": name in (of[name].arm, best[of[name].arm]),
+            **{key: judged[name].figures["test"][key] for key in shown},
+            **{f"val_{key}": judged[name].figures["val"][key] for key in keys},
+            "seconds": seconds[of[name].arm],
         }
-        for arm in ranked
+        for name in ranked
     ]
     _save_table(artifacts.EVALUATION / "arms.csv", pd.DataFrame(rows))
 
@@ -180,20 +206,38 @@ def save_classes(
     judged: Mapping[str, Judged], tested: Mapping[str, Predictions | Multilabel], classes: Sequence[str]
 ) -> None:
     """Write per_class.csv and confusion.json (label by prediction; a 2 by 2 table per label) of every arm, on test."""
-    tables = [pd.DataFrame({"arm": arm, "class": classes, **one.classwise}) for arm, one in judged.items()]
+    tables = [pd.DataFrame({"arm": name, "class": classes, **one.classwise}) for name, one in judged.items()]
     _save_table(artifacts.EVALUATION / "per_class.csv", pd.concat(tables))
-    counts = {arm: of.confusion.tolist() for arm, of in tested.items()}
+    counts = {name: given.confusion.tolist() for name, given in tested.items()}
     storage.save_json(artifacts.EVALUATION / "confusion.json", {**counts, "classes": list(classes)})
 
 
-def save_selected(test: Predictions | Multilabel, images: pd.Series, classes: Sequence[str]) -> None:
-    """Write predictions.csv, roc.csv and pr.csv of the selected arm, on test."""
+def save_decisions(of: Mapping[str, Contestant], classes: Sequence[str], how: Evaluate) -> None:
+    """Write decisions.json, what was fitted of each variant by fold, and collapse.json."""
+    fitted = {name: one.fitted for name, one in of.items() if one.decision}
+    storage.save_json(artifacts.EVALUATION / "decisions.json", {"classes": classes, "variants": fitted})
+    plain = {name: "argmax" if isinstance(one.test.predictions, Predictions) else "0.5" for name, one in of.items()}
+    flags = {
+        name: collapse.fired(one.test.predictions, classes, how.kappa, one.decision or plain[name])
+        for name, one in of.items()
+    }
+    storage.save_json(artifacts.EVALUATION / "collapse.json", flags)
+
+
+def save_selected(one: Contestant, images: pd.Series, classes: Sequence[str], how: Evaluate) -> None:
+    """Write predictions.csv, roc.csv, pr.csv and reject.csv of the selected arm, on test."""
+    test = one.test.predictions
     table = {"image_id": images, "actual": _names(test.present, classes), "predicted": _names(test.chosen, classes)}
     _save_table(artifacts.EVALUATION / "predictions.csv", pd.DataFrame(table))
     drawn = {classes[number]: both for number, both in curves.each(test).items()}
     roc, pr = zip(*drawn.values(), strict=True)
     _save_table(artifacts.EVALUATION / "roc.csv", _curves(roc, list(drawn), ["fpr", "tpr"]))
     _save_table(artifacts.EVALUATION / "pr.csv", _curves(pr, list(drawn), ["recall", "precision"]))
+    asked = {*reject.COVERAGES, *(rule.values["coverage"] for rule in how.decisions if rule.name == "reject")}
+    roles = zip((one.val, one.test), one.certainty, strict=True)
+    val, answered = (reject.Certain(rows.predictions, certainty, rows.folds) for rows, certainty in roles)
+    rejected = reject.table(val, answered, classes, how.kappa, sorted(asked, reverse=True))
+    _save_table(artifacts.EVALUATION / "reject.csv", rejected)
 
 
 def _names(of: np.ndarray, classes: Sequence[str]) -> list[str]:

@@ -230,11 +230,17 @@ def _predictions(fold: _Fold, fitted: arms.FittedArm, classes: list[str]) -> pd.
 
 
 def _describe(fold: _Fold, fitted: arms.FittedArm, classes: list[str], multilabel: bool) -> dict[str, Any]:
-    kind = "label" if multilabel else "class"
+    kind, absent = ("label" if multilabel else "class"), {}
+    if fitted.absent is not None:
+        absent = {
+            f"absent_{when}": dict(zip(classes, counts.tolist(), strict=True))
+            for when, counts in zip(("before", "after"), fitted.absent, strict=True)
+        }
     return {
         "fold": fold.number,
         "counts_before": dict(zip(classes, fitted.counts_before.tolist(), strict=True)),
         "counts_after": dict(zip(classes, fitted.counts_after.tolist(), strict=True)),
+        **absent,
         "seconds_resample": fitted.seconds_resample,
         "seconds_fit": fitted.seconds_fit,
         "warnings": [f"{kind} {classes[number]}: {note}" for number, note in fitted.notes.items()] + fitted.remarks,

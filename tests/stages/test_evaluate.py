@@ -29,7 +29,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     whole = params.load(ROOT / "params.yaml")
     return dataclasses.replace(
         whole,
-        grid=params.Grid(resamplers=["none", "smote"], heads=["logistic"]),
+        grid=params.Grid(resamplers=["none", "smote"], heads=["logistic"], arms=[]),
         evaluate=dataclasses.replace(whole.evaluate, draws=100),
     )
 
@@ -137,7 +137,7 @@ def test_a_note_says_how_many_equal_arms_differ_by_chance(given):
 
 def test_a_stale_arm_is_not_read_and_no_baseline_is_no_fault(given):
     write_fit("smote-mlp", fitted(9))
-    evaluate.run(dataclasses.replace(given, grid=params.Grid(resamplers=["smote"], heads=["logistic"])))
+    evaluate.run(dataclasses.replace(given, grid=params.Grid(resamplers=["smote"], heads=["logistic"], arms=[])))
     assert list(json.loads(artifacts.METRICS.read_text())["arms"]) == ["smote-logistic"]
     assert pd.read_csv(artifacts.COMPARISON).empty
     assert pd.read_csv(artifacts.EVALUATION / "arms.csv")["baseline"].isna().all()
@@ -208,7 +208,7 @@ def test_predictions_that_cannot_be_judged_are_refused(given, change, message):
 
 
 def test_a_missing_fit_names_the_stage_that_makes_it(given):
-    grid = params.Grid(resamplers=["none"], heads=["lightgbm"])
+    grid = params.Grid(resamplers=["none"], heads=["lightgbm"], arms=[])
     with pytest.raises(PipelineError, match="run `dvc repro fit@none-lightgbm`"):
         evaluate.run(dataclasses.replace(given, grid=grid))
 
