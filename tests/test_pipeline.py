@@ -18,7 +18,7 @@ SMALL = {
     "render": {"size": 32},
     "finetune": {"epochs": 2},
     "evaluate": {"draws": 100},
-    "heads": {"lightgbm": {"n_estimators": 10}, "mlp": {"max_iter": 20}},
+    "heads": {"lightgbm": {"n_estimators": 10}, "mlp": {"epochs": 10, "patience": 3}},
 }
 ARMS = [
     f"{resampler}-{head}"

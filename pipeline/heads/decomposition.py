@@ -34,7 +34,7 @@ class Hierarchical(MetaEstimatorMixin, Head):
         self._grow(tree, number_of, X, numbers)
 
     def _grow(self, tree: Tree, number_of: dict[Any, int], X: np.ndarray, numbers: np.ndarray) -> None:
-        """Learn the branchings of a tree that are below its first one with two branches, and that one."""
+        """Learn at each branching, from the top, whose branches have rows."""
         branches = [(branch, [number_of[label] for label in leaves(branch) if label in number_of]) for branch in tree]
         branches = [(branch, below) for branch, below in branches if below]
         if len(branches) > 1:
@@ -60,9 +60,9 @@ class Hierarchical(MetaEstimatorMixin, Head):
 class Ordinal(MetaEstimatorMixin, Head):
     """For K classes in order, K - 1 classifiers of "higher than class k".
 
-    Frank & Hall 2001, doi:10.1007/3-540-44795-4_13.
-    Their answers are sorted, so that "higher" never becomes more probable as k grows: rearrangement brings estimates of
-    a monotone function closer to it (Chernozhukov et al. 2009, doi:10.1093/biomet/asp030).
+    Frank & Hall 2001, doi:10.1007/3-540-44795-4_13. Their answers are sorted, so that "higher" never becomes more
+    probable as k grows: rearrangement brings estimates of a monotone function closer to it (Chernozhukov et al. 2009,
+    doi:10.1093/biomet/asp030).
 
     Args:
         estimator: any classifier with predict_proba; a copy of it is learned for each of the K - 1 questions.
@@ -76,10 +76,9 @@ class Ordinal(MetaEstimatorMixin, Head):
         self.higher_ = [unfitted(self.estimator).fit(X, (numbers > step).astype(int)) for step in steps]
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
-        ends = np.ones(len(X)), np.zeros(len(X))
-        higher = [fitted.predict_proba(X)[:, 1].astype(np.float64) for fitted in self.higher_]
-        falling = -np.sort(-np.stack([ends[0], *higher, ends[1]], axis=1), axis=1)
-        return -np.diff(falling, axis=1)
+        higher = [fitted.predict_proba(X)[:, 1] for fitted in self.higher_]
+        rising = np.sort(np.stack([np.zeros(len(X)), *higher, np.ones(len(X))], axis=1), axis=1)  # (m, K + 1) float64
+        return np.diff(rising, axis=1)[:, ::-1]
 
 
 def leaves(tree: Tree) -> list[Any]:

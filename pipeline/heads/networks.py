@@ -1,17 +1,15 @@
-"""Heads that are learned by gradient descent; the estimators are imported when one is made."""
+"""Heads that are learned by gradient descent; an estimator is imported when one is made."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from pipeline.choices import NotNegative, Open, Positive
+from pipeline.errors import PipelineError
 from pipeline.heads.losses import LossName
 from pipeline.heads.weights import ClassWeight, CostMatrix, class_weights
 
 Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Open = Annotated[float, Field(gt=0, lt=1)]
 
 
 def mlp(
@@ -27,14 +25,20 @@ def mlp(
     lr: Positive = 0.001,
     weight_decay: NotNegative = 1.0,
     batch_size: Count = 128,
-    epochs: Count = 30,
+    epochs: Count = 50,
     patience: Count | None = None,
-    classes: Sequence[str] = (),
 ) -> Any:
-    """A network with one hidden layer; `gamma` is for the loss focal, `beta` for class_balanced, the next two for ldam.
+    """A network with one hidden layer, AdamW, and a softmax loss.
 
-    See `losses.of` for what they are.
+    `gamma` is for the loss focal, `beta` for class_balanced, `margin` and `scale` for ldam: see `losses.of`.
+    `patience` finds how many of the epochs are enough.
+
+    Raises:
+        PipelineError: both the class weights and the loss balance the classes.
     """
+    if class_weight == "balanced" and loss in ("class_balanced", "balanced_softmax"):
+        what = f"class_weight balanced and loss {loss} would balance the classes twice"
+        raise PipelineError("class_weight, loss", what, "leave class_weight out, or take the loss cross_entropy")
     from pipeline.heads.perceptron import Perceptron
 
     return Perceptron(
@@ -44,7 +48,7 @@ def mlp(
         beta=beta,
         margin=margin,
         scale=scale,
-        class_weight=class_weights(class_weight, cost, classes),
+        class_weight=class_weights(class_weight, cost),
         lr=lr,
         weight_decay=weight_decay,
         batch_size=batch_size,
@@ -57,7 +61,7 @@ def mlp(
 def crt(
     random_state: int,
     lr: Positive = 1.0,
-    weight_decay: NotNegative = 0.001,
+    weight_decay: NotNegative = 0.0001,
     batch_size: Count = 64,
     epochs: Count = 30,
 ) -> Any:
@@ -73,7 +77,7 @@ def crt(
 def lws(
     random_state: int,
     lr: Positive = 1.0,
-    weight_decay: NotNegative = 0.001,
+    weight_decay: NotNegative = 0.0001,
     batch_size: Count = 64,
     epochs: Count = 30,
 ) -> Any:

@@ -4,6 +4,7 @@ Features are fixed, so that the classifier is all there is to learn. By stochast
 and a step length that falls as half a cosine, as the authors do it.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -65,7 +66,7 @@ class Retrained(SoftmaxHead):
             for number, batch in enumerate(batches):
                 done = (epoch + number / len(batches)) / self.epochs
                 velocity = 0.9 * velocity + slope(weights, batch)
-                weights = weights - self.lr * 0.5 * (1 + np.cos(np.pi * done)) * velocity
+                weights = weights - self.lr * 0.5 * (1 + math.cos(math.pi * done)) * velocity
         return weights
 
     def _logits(self, X: np.ndarray) -> np.ndarray:

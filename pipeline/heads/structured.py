@@ -1,6 +1,5 @@
 """Heads that know how the classes lie to each other: their means, a tree of them, their order."""
 
-import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -31,48 +30,51 @@ def hierarchical(random_state: int, classes: Sequence[str], tree: dict[str, Any]
         random_state: of every head.
         classes: names of the classes.
         tree: groups by name, each a list of classes or again groups by name: {AB: [A, B], CD: [C, D]}.
-        base: the head with its values, such as {name: logistic, C: 0.001, max_iter: 1000}.
+        base: the head with its values: {name: logistic, C: 0.001}.
 
     Raises:
-        PipelineError: a class of the tree is none, stands twice or is missing, or there is no such head.
+        PipelineError: with every fault of the tree, or of the base.
     """
     from pipeline.heads.decomposition import Hierarchical
 
-    return Hierarchical(_head(random_state, "hierarchical", base), _numbered(tree, classes))
+    return Hierarchical(_base(random_state, "hierarchical", base), _numbered(tree, classes))
 
 
 def ordinal(random_state: int, base: dict[str, Any]) -> Any:
-    """For graded classes, low to high: a head for each "higher than" (Frank & Hall 2001, doi:10.1007/3-540-44795-4_13).
+    """A head for each "higher than" of graded classes, low to high (Frank & Hall 2001, doi:10.1007/3-540-44795-4_13).
 
     Args:
         random_state: of every head.
-        base: the head with its values, such as {name: logistic, C: 0.001, max_iter: 1000}.
+        base: the head with its values: {name: logistic, C: 0.001}.
 
     Raises:
-        PipelineError: there is no such head.
+        PipelineError: with every fault of the base.
     """
     from pipeline.heads.decomposition import Ordinal
 
-    return Ordinal(_head(random_state, "ordinal", base))
+    return Ordinal(_base(random_state, "ordinal", base))
 
 
-def _head(random_state: int, of: str, base: Mapping[str, Any]) -> Any:
-    from pipeline.heads.classifiers import HEADS
+def _base(random_state: int, of: str, given: Mapping[str, Any]) -> Any:
+    from pipeline.heads.entries import Entry
 
-    values = dict(base)
-    name, known = values.pop("name", None), sorted(set(HEADS) - {"hierarchical", "ordinal"})
-    if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        said = f"there is no head {name}" if name else "has no name"
-        raise PipelineError(f"heads.{of}.base", f"{said}; there are {', '.join(known)}{hint}", "name one of these")
-    if values.get("patience") is not None:
-        raise PipelineError(f"heads.{of}.base", "has the value patience", "leave it out, and give a number of rounds")
-    return HEADS[name](random_state=random_state, **values)
+    where = f"heads.{of}.base"
+    entry = Entry("heads", str(given.get("name")), {key: given[key] for key in given if key != "name"}, where)
+    faults = entry.faults(multilabel=False)
+    faults += [f"{where}.{key}: one value, not several to choose from" for key in ([] if faults else entry.lists)]
+    # What it learns to tell apart is not the classes: they may be groups, and rows to watch are of the whole.
+    for key, allowed in {"class_weight": (None, "balanced"), "cost": (None,), "patience": (None,)}.items():
+        if entry.values.get(key) not in allowed:
+            faults.append(f"{where}.{key}: not for a head that others are made of")
+    if entry.name == "hierarchical":
+        faults.append(f"{where}.name: write one tree for both")
+    if faults:
+        raise PipelineError("params.yaml", "".join(f"\n  - {fault}" for fault in faults), "mend these, then run again")
+    return entry.bound(())(random_state=random_state)
 
 
 def _numbered(tree: Mapping[str, Any], classes: Sequence[str]) -> tuple[Any, ...]:
-    """Nested tuples of class numbers."""
+    """Groups and classes as nested tuples of class numbers."""
     found = Counter(_names(tree))
     faults = {
         "lacks": [name for name in classes if name not in found],

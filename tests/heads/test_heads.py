@@ -18,7 +18,7 @@ VALUES["heads"] |= {
     "logistic": {"C": 1.0, "max_iter": 1000},
     "lightgbm": VALUES["heads"]["lightgbm"]
     | {"learning_rate": 0.2, "num_leaves": 15, "min_child_samples": 5, "colsample_bytree": 1.0},
-    "mlp": VALUES["heads"]["mlp"] | {"alpha": 0.01},
+    "mlp": {"epochs": 50},
 }
 
 
