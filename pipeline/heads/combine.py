@@ -90,5 +90,9 @@ def _joined(
     seconds = time.perf_counter() - start - resampling
     said = [f"{name}, class {cases.classes[c]}: {note}" for name, one in each.items() for c, note in one.notes.items()]
     said += [f"{name}: {remark}" for name, one in each.items() for remark in one.remarks]
-    searched = [{"arm": name, **record} for name, one in each.items() for record in one.searched]
+    searched = [
+        {**record, "arm": "/".join(filter(None, [name, record.get("arm")]))}
+        for name, one in each.items()
+        for record in one.searched
+    ]
     return Fitted(model, cases.counts(rows), resampling, seconds, {}, remarks + said, searched)

@@ -142,8 +142,9 @@ class Entry:
 
 def near(name: str, known: Iterable[str]) -> str:
     """A hint at the name that was meant, or ""."""
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+    by_letters = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(name.lower(), by_letters, n=1)
+    return f"; did you mean {by_letters[found[0]]}?" if found else ""
 
 
 @cache

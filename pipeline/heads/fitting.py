@@ -39,7 +39,7 @@ class ScaledHead:
         probabilities = np.zeros((len(X), self.classes))
         scaled = self.scaling.scale(np.array(X, np.float32))
         probabilities[:, self.head.classes_] = self.head.predict_proba(scaled)
-        return probabilities
+        return probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 sums to 1 to seven digits only
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,17 @@ def fit_head(prepared: Prepared, entry: Entry) -> Fitted:
 
 
 def predict(model: Model, X: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Probabilities of the rows at these positions, (m, K) float64; rows are copied out of `X` a part at a time."""
+    """Probabilities of the rows at these positions, (m, K) float64; rows are copied out of `X` a part at a time.
+
+    Raises:
+        PipelineError: some are not finite.
+    """
     parts = [rows[start : start + PREDICTED_AT_ONCE] for start in range(0, len(rows), PREDICTED_AT_ONCE)]
-    return np.concatenate([model.predict_proba(scaling.take(X, part)) for part in parts])
+    found = np.concatenate([model.predict_proba(scaling.take(X, part)) for part in parts])
+    if wrong := int((~np.isfinite(found)).any(axis=1).sum()):
+        what = f"the head gives {wrong} of {len(found)} rows probabilities that are not finite"
+        raise PipelineError("predict", what, "give it a smaller step or a stronger penalty")
+    return found
 
 
 def _stopped(prepared: Prepared, head: Any) -> tuple[Any, list[str]]:

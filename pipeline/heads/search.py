@@ -113,7 +113,8 @@ def inner_folds(
         raise PipelineError("fit, inner folds", f"{patients} training patient cannot be parted", _REMEDY)
     of = patient_folds(cases.y[rows], cases.patients[rows], min(folds, patients), seed)
     natural = cases.natural[rows]
-    return [(np.flatnonzero(of != fold), np.flatnonzero((of == fold) & natural)) for fold in range(of.max() + 1)]
+    parts = [(np.flatnonzero(of != fold), np.flatnonzero((of == fold) & natural)) for fold in range(of.max() + 1)]
+    return [part for part in parts if len(part[1])]
 
 
 def _product(pair: Pair) -> Iterator[dict[str, dict[str, Any]]]:

@@ -135,7 +135,9 @@ def _united(number: int, X: np.ndarray, table: pd.DataFrame, classes: Sequence[s
     if kind == "exam" and (unknown := int((images["exam"] == "").sum())):
         what = f"{unknown} of {len(images)} images have neither accession nor study to tell exams by"
         raise PipelineError("fit.unit", what, "use fit.unit: image or patient")
-    unit, first = units.number([images[key].to_numpy() for key in ("group", *(["exam"] * (kind == "exam")), "view")])
+    keys = [images[key].to_numpy() for key in ("group", "exam")[: 1 + (kind == "exam")]]
+    whole = units.number(keys)[0]  # with the augmented views, which have the label of their pictures
+    unit, first = units.number([whole, images["view"].to_numpy()])
     slots, views = np.zeros(len(rows), int), []
     if how == "side_by_side":
         slots, views = units.slots(images["position"].to_numpy(), (images["role"] == "train").to_numpy())
@@ -143,12 +145,17 @@ def _united(number: int, X: np.ndarray, table: pd.DataFrame, classes: Sequence[s
     joined = images.iloc[first].reset_index(drop=True)
     targets = artifacts.targets(images, classes)
     if targets.ndim == 2:
-        marks = units.marks_of(targets, unit)
+        marks = units.marks_of(targets, whole)[whole[first]]
         joined[[artifacts.LABEL + name for name in classes]] = marks
         joined["label"] = artifacts.joint_labels(marks, classes)
     else:
-        joined["class_number"] = units.class_of(targets, unit, kind)
-    described = {"unit": kind, "pool": how, "units": len(joined), "images": len(images)}
+        joined["class_number"] = units.class_of(targets, whole, kind)[whole[first]]
+    described = {
+        "unit": kind,
+        "pool": how,
+        "units": int(joined["natural"].sum()),
+        "images": int(images["natural"].sum()),
+    }
     if views:
         lacking = np.isnan(pooled[:, :: X.shape[1]]).sum(axis=0).tolist()
         described["views"] = [

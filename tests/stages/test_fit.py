@@ -8,6 +8,8 @@ import pytest
 
 from pipeline import artifacts, params, storage
 from pipeline.errors import PipelineError
+from pipeline.heads.classifiers import HEADS
+from pipeline.heads.resamplers import RESAMPLERS
 from pipeline.params import Params
 from pipeline.stages import fit
 from tests.stages import labelled
@@ -136,3 +138,178 @@ def test_two_labels_of_the_same_images_get_synthetic_rows_of_their_own(given):
     predictions, _ = artifacts.load_fit(ARM)
     assert (predictions["p_Nodule"] != predictions["p_Mass"]).any()
     assert np.corrcoef(predictions["p_Nodule"], predictions["p_Mass"])[0, 1] > 0.99
+
+
+def plain_index():
+    """The same images with one of two classes each, of one patient alike."""
+    index = artifacts.load_index()
+    sick = index.groupby("group")["label_Mass"].transform("max") == artifacts.PRESENT
+    plain = index.drop(columns=artifacts.label_columns(index))
+    plain["label"] = np.where(sick, "sick", "healthy")
+    artifacts.save_index(plain)
+    return plain
+
+
+def changed(given, **sections):
+    """Params with other values in these sections; of fit, `search` too."""
+    for name, values in sections.items():
+        section = getattr(given, name)
+        given = dataclasses.replace(
+            given, **{name: values if isinstance(section, dict) else dataclasses.replace(section, **values)}
+        )
+    return given
+
+
+def test_views_of_training_images_are_resampled_too_and_not_predicted(given):
+    """Real and augmented rows of the minority → SMOTE → head."""
+    index, splits = plain_index(), artifacts.load_splits()
+    fit.run(given, ARM)
+    predictions, report = artifacts.load_fit(ARM)
+    for fold in report["folds"]:
+        train = splits.query("fold == @fold['fold'] and role == 'train'")["image_id"]
+        counts = index[index["image_id"].isin(train)]["label"].value_counts()
+        assert fold["counts_before"] == {"healthy": 2 * counts["healthy"], "sick": 2 * counts["sick"]}
+        assert set(fold["counts_after"].values()) == {2 * counts.max()}
+    assert not predictions.duplicated(["fold", "image_id"]).any()
+
+
+@pytest.mark.parametrize("pool", ["mean", "max"])
+def test_exams_are_learned_and_predicted_as_one_by_the_name_of_their_first_image(given, pool):
+    index = plain_index()
+    index["exam"] = index["group"] + "e"
+    artifacts.save_index(index)
+    fit.run(changed(given, fit={"unit": "exam", "pool": pool}), ARM)
+    predictions, report = artifacts.load_fit(ARM)
+    first = index.groupby("exam")["image_id"].first()
+    assert set(predictions["image_id"]) <= set(first)
+    assert predictions.groupby("fold").size().tolist() == [48, 48]  # of 120 exams of 3 images, two fifths
+    for fold in report["folds"]:
+        assert fold["units"] == {"unit": "exam", "pool": pool, "units": 120, "images": 360}
+        assert sum(fold["counts_before"].values()) == 144
+
+
+def test_views_of_a_patient_side_by_side_are_filled_where_they_lack_and_that_is_on_record(given):
+    index = plain_index()
+    index["laterality"], index["view"] = "L", np.resize(["CC", "MLO", "CC"], len(index))
+    index.loc[index.index[:30], "view"] = "CC"  # the first ten patients have no MLO
+    artifacts.save_index(index)
+    fit.run(changed(given, fit={"unit": "patient", "pool": "side_by_side"}), ARM)
+    predictions, report = artifacts.load_fit(ARM)
+    assert len(predictions) == 96
+    here = artifacts.load_splits().query("fold == 0").merge(index[["image_id", "group"]])
+    lacking = here[here["group"].isin(index["group"][:30])].groupby("role")["group"].nunique()
+    filled = lacking["train"] * 2 + lacking["val"] + lacking["test"]  # training ones with a view each
+    assert report["folds"][0]["units"]["views"] == [
+        {"view": "L CC", "filled_with_training_mean": 0},
+        {"view": "L MLO", "filled_with_training_mean": filled},
+    ]
+    models = joblib.load(artifacts.FITS / ARM / "head.joblib")
+    assert models[0][0].scaling.mean.shape == (24,)
+
+
+def test_labels_of_an_exam_are_those_of_any_of_its_images(given):
+    fit.run(changed(given, fit={"unit": "patient"}), ARM)
+    predictions, _ = artifacts.load_fit(ARM)
+    index = artifacts.load_index().set_index("image_id")
+    marks = index.groupby("group")[[f"label_{name}" for name in labelled.LABELS]].max()
+    expected = marks.loc[index.loc[predictions["image_id"], "group"]].to_numpy()
+    np.testing.assert_array_equal(predictions[[f"y_{name}" for name in labelled.LABELS]], expected)
+    present = predictions["y_Mass"] == 1
+    assert predictions.loc[present, "label"].str.contains("Mass").all()
+    assert not predictions.loc[~present, "label"].str.contains("Mass").any()
+
+
+def test_exams_with_images_of_several_classes_and_images_without_exam_are_refused(given):
+    index = plain_index()
+    with pytest.raises(PipelineError, match="576 of 576 images have neither accession nor study"):
+        fit.run(changed(given, fit={"unit": "exam"}), ARM)
+    index.loc[0, "label"] = "healthy" if index.loc[0, "label"] == "sick" else "sick"
+    artifacts.save_index(index)
+    with pytest.raises(PipelineError, match="1 of 120 patients have images of more than one class"):
+        fit.run(changed(given, fit={"unit": "patient"}), ARM)
+
+
+def test_lists_are_chosen_from_in_every_fold_and_label_and_reported(given):
+    heads = {"logistic": {"C": [1e-6, 0.1], "max_iter": 1000}}
+    fit.run(changed(given, heads=heads), "none-logistic")
+    _, report = artifacts.load_fit("none-logistic")
+    for fold in report["folds"]:
+        assert [record["label"] for record in fold["searched"]] == list(labelled.LABELS)
+        assert all(len(record["candidates"]) == 2 and record["fits"] == 6 for record in fold["searched"])
+        assert fold["searched"][0]["chosen"] == {"head.C": 0.1}
+
+
+@pytest.mark.parametrize(
+    "arm", [{"vote": ["none-logistic", "smote-logistic"]}, {"stack": ["none-logistic", "smote-logistic"], "C": 1.0}]
+)
+@pytest.mark.parametrize("multilabel", [True, False])
+def test_an_arm_made_of_arms_is_fitted_like_any_other(given, arm, multilabel):
+    if not multilabel:
+        plain_index()
+    fit.run(changed(given, arms={"both": arm}, heads={"logistic": {"C": 1.0, "max_iter": 1000}}), "both")
+    predictions, report = artifacts.load_fit("both")
+    assert set(next(iter(arm.values()))) == set(report[next(iter(arm))])
+    probabilities = predictions.filter(like="p_")
+    assert probabilities.notna().all(axis=None)
+    label = "p_Mass" if multilabel else "p_sick"
+    present = predictions["y_Mass"] == 1 if multilabel else predictions["label"] == "sick"
+    assert predictions.loc[present, label].mean() > predictions.loc[~present, label].mean() + 0.05
+
+
+def refuses(random_state: int) -> None:
+    raise ValueError("it does not suit me\nat all")
+
+
+def test_an_arm_that_cannot_be_fitted_says_why_in_its_report_and_leaves_no_predictions(given, monkeypatch, caplog):
+    monkeypatch.setitem(HEADS, "refuses", refuses)
+    fit.run(changed(given, heads={"refuses": {}}), "smote-refuses")
+    predictions, report = artifacts.load_fit("smote-refuses")
+    assert predictions is None
+    assert report["failure"] == {
+        "where": "smote-refuses, fold 0",
+        "what": "ValueError: it does not suit me\nat all",
+        "remedy": "mend the values of this arm",
+    }
+    assert report["resampler"]["name"] == "smote"
+    assert [path.name for path in (artifacts.FITS / "smote-refuses").iterdir()] == ["fit.json"]
+    assert "it does not suit me" in caplog.text
+
+
+def test_an_arm_fitted_again_leaves_nothing_of_its_failure(given, monkeypatch):
+    monkeypatch.setitem(RESAMPLERS, "refuses", lambda rows, random_state: refuses(0))
+    fit.run(changed(given, resamplers={"refuses": {}}), "refuses-logistic")
+    monkeypatch.setitem(RESAMPLERS, "refuses", RESAMPLERS["none"])
+    fit.run(changed(given, resamplers={"refuses": {}}), "refuses-logistic")
+    predictions, report = artifacts.load_fit("refuses-logistic")
+    assert predictions is not None
+    assert "failure" not in report
+
+
+def test_a_mistake_in_the_code_is_no_failure_of_an_arm(given, monkeypatch):
+    def broken(rows, random_state):
+        raise KeyError("a mistake")
+
+    monkeypatch.setitem(RESAMPLERS, "broken", broken)
+    with pytest.raises(KeyError, match="a mistake"):
+        fit.run(changed(given, resamplers={"broken": {}}), "broken-logistic")
+
+
+def test_a_name_in_the_values_that_is_no_class_stops_before_anything_is_fitted(given):
+    plain_index()
+    values = {"smote": {"k_neighbors": 5, "strategy": {"sik": 200}}}
+    with pytest.raises(PipelineError, match=r"resamplers.smote.strategy: there is no class sik; did you mean sick\?"):
+        fit.run(changed(given, resamplers=values), ARM)
+
+
+def test_the_number_of_workers_changes_no_bit(given):
+    tables = []
+    for workers in (1, 2, 4):
+        fit.run(changed(given, engine={"workers": workers}), ARM)
+        tables.append(artifacts.load_fit(ARM)[0])
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    pd.testing.assert_frame_equal(tables[0], tables[2])
+
+
+def test_an_arm_that_there_is_not_is_an_error(given):
+    with pytest.raises(PipelineError, match=r"there is no arm 'smote-logistik'.*did you mean smote-logistic\?"):
+        fit.run(given, "smote-logistik")
