@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.errors import PipelineError
+
+PART = 4096  # rows that are looked at or written at once, so that what is held besides them stays small
 Strategy = str | float | Mapping[int, int]
 """How far a resampler goes.
 
@@ -18,14 +21,28 @@ class Rows:
     """The training rows of one fold, or of one label of it.
 
     Attributes:
-        X: features, scaled on these rows, (n, D) float32.
+        X: features, scaled on these rows, (n, D) float32, finite.
         y: class numbers, (n,) int.
         patients: patient numbers, (n,) int.
+
+    Raises:
+        PipelineError: a row holds NaN or an infinite value.
     """
 
     X: np.ndarray
     y: np.ndarray
     patients: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Refuse what no neighbour search and no head could use."""
+        parts = range(0, len(self.X), PART)
+        broken = sum(int((~np.isfinite(self.X[start : start + PART]).all(axis=1)).sum()) for start in parts)
+        if broken:
+            raise PipelineError(
+                "features of the training rows",
+                f"{broken} of {len(self.X)} rows hold NaN or infinite values",
+                "run `dvc repro audit` to see which, then mend or drop these images",
+            )
 
 
 @dataclass(frozen=True)
@@ -50,3 +67,11 @@ class Resampled:
     parents: np.ndarray
     shares: np.ndarray
     notes: dict[int, str] = field(default_factory=dict)
+
+
+def of_real(rows: Rows, kept: np.ndarray, notes: Mapping[int, str] | None = None) -> Resampled:
+    """Some of the rows, in their order, and none besides; all of them are not copied."""
+    nobody, nothing = np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
+    every = len(kept) == len(rows.y)
+    X, y = (rows.X, rows.y) if every else (rows.X[kept], rows.y[kept])
+    return Resampled(X, y, kept, nobody, nothing, dict(notes or {}))

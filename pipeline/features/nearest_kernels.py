@@ -1,0 +1,164 @@
+"""Loops over blocks of inner products, compiled. They release the interpreter's lock."""
+
+import numpy as np
+from numba import njit
+
+STRIP = 64  # columns that are compared at once before any is looked at alone
+LOOSE = {"nnan", "nsz", "reassoc", "contract"}  # infinite values occur
+
+
+@njit(cache=True, nogil=True)
+def _enter(row, column, value, values, found, worst):
+    """Put a column in the place of a row's worst candidate."""
+    place = 0
+    for i in range(1, values.shape[1]):
+        if values[row, i] > values[row, place]:
+            place = i
+    values[row, place], found[row, place] = value, column
+    most = values[row, 0]
+    for i in range(1, values.shape[1]):
+        most = max(most, values[row, i])
+    worst[row] = most
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _mix(one, other, share, out):
+    for j in range(len(out)):
+        out[j] = one[j] + share * (other[j] - one[j])
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _distances(own, lengths, products, out):
+    for j in range(len(out)):
+        out[j] = own + lengths[j] - products[j]
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _distances_to_mixtures(own, lengths, products, first, second, share, out):
+    for j in range(len(out)):
+        p, q = products[first[j]], products[second[j]]
+        out[j] = own + lengths[j] - (p + share[j] * (q - p))
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _gain(distances, limit):
+    most = limit - distances[0]
+    for j in range(1, len(distances)):
+        most = max(most, limit - distances[j])
+    return most
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _gain_of_both(distances, limit, limits):
+    most = limit - distances[0]
+    for j in range(len(distances)):
+        most = max(most, max(limit, limits[j]) - distances[j])
+    return most
+
+
+@njit(cache=True, nogil=True)
+def offer(
+    products: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    begin: np.ndarray,
+    columns: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    halves: np.ndarray,
+    owners: np.ndarray,
+    both: bool,
+    values: np.ndarray,
+    found: np.ndarray,
+    worst: np.ndarray,
+) -> None:
+    """Offer every column of a block to every row as a neighbour, and if `both` every row to every column.
+
+    A row or column stands for a mixture p + share · (q - p) of two rows or columns of the block, so that its inner
+    products are mixtures too; what is no mixture has p = q.
+
+    Args:
+        products: inner products, (P, Q) float32.
+        rows: position in X, p and q (both in 0…P), share; of R rows.
+        begin: first column that is offered, of each row, (R,) int.
+        columns: position in X, p and q (both in 0…Q), share; of C columns. The first of them are those of the block
+            in their order, as many as have p = q = place.
+        halves: half the squared length of every row of X, (n,) float32.
+        owners: rows of the same owner are not offered to each other, (n,) int.
+        both: whether columns learn of rows.
+        values: half the squared distances of the candidates, (n, c) float32, changed.
+        found: positions of the candidates, (n, c) int32, changed.
+        worst: greatest of `values` of each row, (n,) float32, changed.
+    """
+    ids, first, second, share = rows
+    column_ids, column_first, column_second, column_share = columns
+    plain = min(products.shape[1], len(column_ids))
+    mixed = np.empty(products.shape[1], np.float32)
+    distance = np.empty(len(column_ids), np.float32)
+    lengths, limits = halves[column_ids], worst[column_ids]
+    for i in range(len(ids)):
+        row, start = ids[i], begin[i]
+        lower = start if plain == len(column_ids) else 0
+        _mix(products[first[i], lower:plain], products[second[i], lower:plain], share[i], mixed[lower:plain])
+        if start < plain:
+            _distances(halves[row], lengths[start:plain], mixed[start:plain], distance[start:plain])
+        rest = slice(max(start, plain), len(column_ids))
+        _distances_to_mixtures(
+            halves[row],
+            lengths[rest],
+            mixed,
+            column_first[rest],
+            column_second[rest],
+            column_share[rest],
+            distance[rest],
+        )
+        for low in range(start, len(column_ids), STRIP):
+            high, limit = min(low + STRIP, len(column_ids)), worst[row]
+            if both:
+                gain = _gain_of_both(distance[low:high], limit, limits[low:high])
+            else:
+                gain = _gain(distance[low:high], limit)
+            if gain <= 0:
+                continue
+            for j in range(low, high):
+                column = column_ids[j]
+                if owners[column] == owners[row]:
+                    continue
+                if distance[j] < worst[row]:
+                    _enter(row, column, distance[j], values, found, worst)
+                if both and distance[j] < worst[column]:
+                    _enter(column, row, distance[j], values, found, worst)
+                    limits[j] = worst[column]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _squared(x, z):
+    total = 0.0
+    for i in range(len(x)):
+        difference = np.float64(x[i]) - np.float64(z[i])
+        total += difference * difference
+    return total
+
+
+@njit(cache=True, nogil=True)
+def rank(X: np.ndarray, asked: np.ndarray, found: np.ndarray, k: int, order: np.ndarray) -> np.ndarray:
+    """Order candidates by their exact distance, then by position.
+
+    Args:
+        X: (n, D).
+        asked: positions of the rows that ask, (q,) int.
+        found: positions of the candidates of every row of X, -1 for none, (n, c) int32.
+        k: how many to keep.
+        order: the nearest, nearest first, -1 where there are fewer, (q, k) int32, changed.
+
+    Returns:
+        Squared distance of the k-th, infinite where there are fewer, (q,) float64.
+    """
+    last, count = np.empty(len(asked)), found.shape[1]
+    squared = np.empty(count)
+    for i in range(len(asked)):
+        candidates = np.sort(found[asked[i]])
+        for j in range(count):
+            squared[j] = _squared(X[asked[i]], X[candidates[j]]) if candidates[j] >= 0 else np.inf
+        best = np.argsort(squared, kind="mergesort")
+        last[i] = squared[best[k - 1]]
+        for j in range(k):
+            order[i, j] = candidates[best[j]]
+    return last

@@ -1,0 +1,144 @@
+"""What the over-samplers share: parents are drawn class by class, then all synthetic rows are written at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.features.neighbours import nearest
+from pipeline.heads.rows import PART, Resampled, Rows, Strategy
+from pipeline.heads.strategy import available_memory, lacking
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Synthetic rows of one class, not written yet.
+
+    Attributes:
+        parents: positions, (s, 2) int.
+        shares: (s,) float64.
+        note: what was done otherwise than asked for.
+    """
+
+    parents: np.ndarray
+    shares: np.ndarray
+    note: str = ""
+
+
+def by_class(rows: Rows, strategy: Strategy, draw: Callable[[int, int], Drawn]) -> Resampled:
+    """Draw the rows that each class lacks, in the order of the classes, and write them after the real ones.
+
+    Args:
+        rows: to be resampled.
+        strategy: how far.
+        draw: of class number and rows wanted.
+
+    Raises:
+        PipelineError: there is no memory for so many rows.
+    """
+    sizes, notes = lacking(rows.y, strategy)
+    drawn = {label: draw(label, size) for label, size in sizes.items()}
+    notes |= {label: one.note for label, one in drawn.items() if one.note}
+    X = allocate(rows, sum(len(one.shares) for one in drawn.values()))
+    start = len(rows.X)
+    for one in drawn.values():
+        write_mixtures(rows.X, one.parents, one.shares, X[start : start + len(one.shares)])
+        start += len(one.shares)
+    return assemble(rows, X, drawn, notes)
+
+
+def allocate(rows: Rows, synthetic: int) -> np.ndarray:
+    """Room for the real rows, which are in it, and for synthetic ones: (n + synthetic, D), the only large array."""
+    size, free = (len(rows.X) + synthetic) * rows.X[:1].nbytes, available_memory()
+    if size > free:
+        raise PipelineError(
+            "resampling",
+            f"{len(rows.X) + synthetic} rows take {size / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
+            "ask for a smaller strategy, such as 0.1, or use random_under",
+        )
+    X = np.empty((len(rows.X) + synthetic, rows.X.shape[1]), rows.X.dtype)
+    X[: len(rows.X)] = rows.X
+    return X
+
+
+def assemble(rows: Rows, X: np.ndarray, drawn: dict[int, Drawn], notes: dict[int, str]) -> Resampled:
+    """All real rows and the synthetic ones in X, with where they come from."""
+    labels = [np.full(len(one.shares), label, rows.y.dtype) for label, one in drawn.items()]
+    parents = [one.parents for one in drawn.values()]
+    shares = [one.shares for one in drawn.values()]
+    return Resampled(
+        X,
+        np.concatenate([rows.y, *labels]),
+        np.arange(len(rows.y)),
+        np.concatenate([np.zeros((0, 2), np.int64), *parents]).astype(np.int64),
+        np.concatenate([np.zeros(0), *shares]).astype(np.float32),
+        notes,
+    )
+
+
+def write_mixtures(X: np.ndarray, parents: np.ndarray, shares: np.ndarray, out: np.ndarray) -> None:
+    """Rows X[a] + share · (X[b] - X[a]) into `out`, rounded as imbalanced-learn rounds them."""
+    for start in range(0, len(out), PART):
+        part = slice(start, start + PART)
+        one = X[parents[part, 0]]
+        out[part] = one + shares[part, None] * (X[parents[part, 1]] - one)
+
+
+def repeated(rows: Rows, label: int, size: int, random_state: np.random.RandomState, note: str = "") -> Drawn:
+    """Rows of a class, drawn with replacement."""
+    again = random_state.choice(np.flatnonzero(rows.y == label), size)
+    return Drawn(np.stack([again, again], axis=1), np.zeros(size), note)
+
+
+def between(
+    starts: np.ndarray, table: np.ndarray, size: int, random_state: np.random.RandomState, step: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Parents and shares: a start and one of its neighbours, all pairs as likely, and a uniform share up to `step`.
+
+    Args:
+        starts: positions, (q,) int.
+        table: positions of their neighbours, (q, k) int.
+        size: pairs to draw.
+        random_state: drawn from as imbalanced-learn does.
+        step: of the way to the neighbour; away from it if negative.
+    """
+    picked = random_state.randint(0, table.size, size)
+    shares = step * random_state.uniform(size=size)
+    row, column = np.divmod(picked, table.shape[1])
+    return np.stack([starts[row], table[row, column]], axis=1), shares
+
+
+@dataclass(frozen=True)
+class Kin:
+    """Whom the rows of a class can be mixed with: its other rows, or those of other patients.
+
+    Attributes:
+        own: positions of the class, (c,) int.
+        k: neighbours that each of them has, at most as many as asked for; 0: no mixture can be made.
+        note: why it is fewer.
+    """
+
+    rows: Rows
+    own: np.ndarray
+    k: int
+    cross_patient: bool
+    note: str
+
+    def table(self, queries: np.ndarray | None = None) -> np.ndarray:
+        """The k nearest of each row of the class, or of some, (q, k) int32."""
+        return nearest(self.rows.X, self.k, queries, self.own, self.rows.patients if self.cross_patient else None)
+
+
+def kin(rows: Rows, label: int, k: int, cross_patient: bool) -> Kin:
+    """The neighbours that a class has for k asked for."""
+    own = np.flatnonzero(rows.y == label)
+    alone = int(np.bincount(np.unique(rows.patients[own], return_inverse=True)[1]).max()) if cross_patient else 1
+    others = len(own) - alone
+    if others >= k:
+        return Kin(rows, own, k, cross_patient, "")
+    if not others:
+        return Kin(rows, own, 0, cross_patient, "one row" if len(own) == 1 else "all its rows are of one patient")
+    shrunk = f"{others} neighbour{'s' if others > 1 else ''} instead of {k}, since "
+    why = f"a patient has {alone} of its {len(own)} rows" if alone > 1 else f"it has {len(own)} rows"
+    return Kin(rows, own, others, cross_patient, shrunk + why)
