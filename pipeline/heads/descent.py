@@ -98,8 +98,8 @@ def descend(
         jac=True,
         method="L-BFGS-B",
         callback=stop_if_flat,
-        # Steps end by the slope in the variables that mean something; float32 sums show no smaller gain than ftol.
-        options={"maxiter": max_iter, "maxls": 50, "gtol": 0.0, "ftol": 1e-10, "maxcor": 10},
+        # Steps end by the slope with respect to the weights themselves, or where sums show no gain for rounding.
+        options={"maxiter": max_iter, "maxls": 50, "gtol": 0.0, "ftol": np.finfo(X.dtype).eps / 1000, "maxcor": 10},
     )
     found = original(done.x)
     return Linear(found[:-1].T.copy(), found[-1].copy(), int(done.nit), slope)
