@@ -1,5 +1,6 @@
 """An arm in one fold: what it learned from the training rows, and its probabilities of the others."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -7,14 +8,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pipeline.heads import combine, search
 from pipeline.heads.cases import Cases
 from pipeline.heads.classifiers import Constant
 from pipeline.heads.fitting import Fitted, Model, fit_pair, predict
 from pipeline.heads.named import Arm, Pair, Stack
-from pipeline.heads.search import Protocol
+from pipeline.heads.protocol import Protocol
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 MARKS = ("absent", "present")  # the two classes of a label
 
 
@@ -138,10 +141,16 @@ def join_labels(each: Sequence[FittedArm], names: Sequence[str]) -> FittedArm:
 
 
 @contextmanager
-def threads_each(threads: int) -> Iterator[None]:
-    """Every library uses this many threads: how many it gets must not depend on what else runs, or sums differ."""
-    import sklearn.preprocessing  # noqa: F401 - a library must be loaded to be limited
-    from threadpoolctl import threadpool_limits
+def one_thread_each() -> Iterator[None]:
+    """Every library uses one thread: with more of them sums are added in another order, and bits differ.
 
-    with threadpool_limits(threads):
-        yield
+    Those that are loaded are told so; those that are loaded later read it in the environment.
+    """
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

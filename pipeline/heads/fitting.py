@@ -9,11 +9,13 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.heads import scaling
+from pipeline.heads.budget import refuse_too_large
 from pipeline.heads.cases import Cases, carve
 from pipeline.heads.entries import Entry
 from pipeline.heads.named import Pair
 from pipeline.heads.rows import Resampled, Rows
 from pipeline.heads.scaling import Scaling
+from pipeline.heads.strategy import available_memory
 
 PREDICTED_AT_ONCE = 1 << 16  # rows: what a memory-mapped table is copied in
 
@@ -97,6 +99,10 @@ def prepare(cases: Cases, rows: np.ndarray, resampler: Entry, seed: tuple[int, .
     if len(rows) <= len(present):
         raise PipelineError("fit", f"{len(rows)} training rows for {len(present)} classes are too few", _MORE)
     resample = resampler.bound(cases.classes)
+    size, free = len(rows) * cases.X.shape[1] * 4, available_memory()
+    if size > free:
+        what = f"the training rows take {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free"
+        raise PipelineError("fit", what, "use a machine with more memory, or fewer features or images")
     X = scaling.take(cases.X, rows)
     scale = scaling.fit(X)
     scaled = Rows(scale.scale(X), cases.y[rows], cases.patients[rows])
@@ -112,6 +118,8 @@ def prepare(cases: Cases, rows: np.ndarray, resampler: Entry, seed: tuple[int, .
 def fit_head(prepared: Prepared, entry: Entry) -> Fitted:
     """Fit a head; one with patience learns first when to stop, from patients of whom it learns nothing else."""
     start, classes = time.perf_counter(), len(prepared.cases.classes)
+    counts = np.bincount(prepared.resampled.y, minlength=classes)
+    refuse_too_large(entry, counts, prepared.resampled.X.shape[1])
     sequence = np.random.SeedSequence(prepared.seed)
     # 31 bits, which is what LightGBM takes
     head = entry.bound(prepared.cases.classes)(random_state=int(sequence.generate_state(1)[0] >> 1))
@@ -119,7 +127,6 @@ def fit_head(prepared: Prepared, entry: Entry) -> Fitted:
     if entry.value("patience") is not None:
         head, remarks = _stopped(prepared, head)
     head.fit(prepared.resampled.X, prepared.resampled.y)
-    counts = np.bincount(prepared.resampled.y, minlength=classes)
     model = ScaledHead(prepared.scaling, head, classes)
     notes = dict(prepared.resampled.notes)
     for absent in np.flatnonzero(prepared.cases.counts(prepared.rows) == 0).tolist():

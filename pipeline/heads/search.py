@@ -1,7 +1,7 @@
 """Choice among lists of values, by cross-validation of the training patients."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -12,24 +12,8 @@ from pipeline.errors import PipelineError
 from pipeline.heads.cases import Cases, patient_folds
 from pipeline.heads.fitting import fit_head, predict, prepare
 from pipeline.heads.named import Pair
+from pipeline.heads.protocol import Protocol
 from pipeline.heads.refusals import refusals
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How values are chosen, and how the arms of a stack are told from each other.
-
-    Attributes:
-        folds: of the training patients.
-        most: combinations that every fold tries.
-        metric: name of the figure, of which more is better.
-        score: (labels (n,) int, probabilities (n, K) float64) → figure.
-    """
-
-    folds: int
-    most: int
-    metric: str
-    score: Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass

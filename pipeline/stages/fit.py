@@ -13,11 +13,12 @@ import pandas as pd
 
 from pipeline import artifacts, engine, heads, provenance
 from pipeline.errors import PipelineError
-from pipeline.heads import arms, named, units
+from pipeline.heads import arms, budget, named, units
 from pipeline.heads.cases import Cases
 from pipeline.heads.named import Arm
+from pipeline.heads.protocol import Protocol
 from pipeline.heads.refusals import refusals
-from pipeline.heads.search import Protocol
+from pipeline.heads.strategy import available_memory
 from pipeline.judge import metrics
 from pipeline.judge.metrics import Kappa
 from pipeline.params import Params
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "lightgbm")
 SOURCES = provenance.sources(__file__, heads)
 CHECKED_AT_ONCE = 1 << 14  # rows
+LONG = 600  # seconds that are worth a word before they begin
+COPIES = 4  # of the training rows that one fit holds: itself, and up to three times as many rows resampled
 
 
 @dataclass(frozen=True)
@@ -170,16 +173,29 @@ def _fit_folds(
     """The arm of every fold; what libraries warned of is logged and put into `said`."""
     questions = [question for fold in folds for question in _questions(fold, classes, params.fit.seed)]
     protocol = _protocol(params)
-    with warnings.catch_warnings(record=True) as caught, arms.threads_each(1):
+    expected = sum(_seconds(asked, plan, protocol) for asked in questions)
+    if expected > LONG:
+        log.warning("%s: about %.1f h of one core, or more", arm, expected / 3600)
+    with warnings.catch_warnings(record=True) as caught, arms.one_thread_each():
         warnings.simplefilter("always")
         work = partial(_fit, plan=plan, protocol=protocol, arm=arm)
-        fitted = list(engine.map(work, questions, params.engine.workers, arm, threads=True))
+        fitted = list(engine.map(work, questions, _workers(folds, params), arm, threads=True))
     said += sorted({f"{warning.category.__name__}: {str(warning.message).splitlines()[0]}" for warning in caught})
     for message in said:
         log.warning(message)
     parts = [[one for asked, one in zip(questions, fitted, strict=True) if asked.fold is fold] for fold in folds]
     multilabel = artifacts.targets(folds[0].table, classes).ndim == 2
     return [arms.join_labels(part, classes) if multilabel else part[0] for part in parts]
+
+
+def _seconds(asked: _Question, plan: Arm, protocol: Protocol) -> float:
+    return budget.seconds(asked.cases, asked.fold.train, len(asked.fold.predict), plan, protocol)
+
+
+def _workers(folds: Sequence[_Fold], params: Params) -> int:
+    """As many fits at once as memory holds, and not more than asked for: which number it is changes no bit."""
+    copy = max(len(fold.train) * fold.X.shape[1] * 4 for fold in folds)
+    return max(1, min(engine.workers(params.engine.workers), int(available_memory() // (COPIES * copy))))
 
 
 def _questions(fold: _Fold, classes: list[str], seed: int) -> list[_Question]:

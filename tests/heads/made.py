@@ -5,7 +5,7 @@ import numpy as np
 from pipeline.heads.cases import Cases
 from pipeline.heads.entries import Entry
 from pipeline.heads.named import Pair
-from pipeline.heads.search import Protocol
+from pipeline.heads.protocol import Protocol
 
 LOGISTIC = {"C": 1.0, "max_iter": 1000}
 NAMES = ("A", "B", "C", "D", "E")

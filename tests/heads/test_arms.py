@@ -117,7 +117,7 @@ def test_folds_in_parallel_give_the_bits_of_one_after_the_other(workers):
     def work(fold):
         return fit(of, np.arange(400), np.arange(400, 560), SMOTE, (0, fold)).probabilities
 
-    with arms.threads_each(1):
+    with arms.one_thread_each():
         first = np.stack([work(fold) for fold in range(4)])
         again = np.stack(list(engine.map(work, range(4), workers, "folds", threads=True)))
     np.testing.assert_array_equal(first, again)
