@@ -219,6 +219,32 @@ def test_labels_of_an_exam_are_those_of_any_of_its_images(given):
     assert not predictions.loc[~present, "label"].str.contains("Mass").any()
 
 
+def test_labels_that_data_classes_lacks_are_refused(given):
+    sick = (plain_index()["label"] == "sick").sum()
+    wanted = rf"{sick} images have labels that are not in it \(sick\)"
+    with pytest.raises(PipelineError, match=wanted):
+        fit.run(changed(given, data={"classes": ["healthy", "ill"]}), ARM)
+
+
+def test_a_class_that_no_fold_learns_is_refused_and_one_that_one_fold_lacks_is_noted(given):
+    index, splits = plain_index(), artifacts.load_splits()
+    summary = storage.load_json(artifacts.SPLITS_SUMMARY, "split")
+    rare = index["group"].isin(index.loc[index["label"] == "sick", "group"].unique()[:4])
+    index["label"] = index["label"].mask(rare, "rare")
+    artifacts.save_index(index)
+    train = splits["image_id"].isin(index.loc[rare, "image_id"]) & (splits["role"] == "train")
+    splits.loc[train & (splits["fold"] == 0), "role"] = "val"
+    artifacts.save_splits(splits, summary)
+    fit.run(given, ARM)
+    predictions, report = artifacts.load_fit(ARM)
+    assert "class rare: no training row: its probability is 0" in report["folds"][0]["warnings"]
+    assert (predictions.query("fold == 0")["p_rare"] == 0).all()
+    splits.loc[train, "role"] = "val"
+    artifacts.save_splits(splits, summary)
+    with pytest.raises(PipelineError, match="class rare has no training row in any fold"):
+        fit.run(given, ARM)
+
+
 def test_exams_with_images_of_several_classes_and_images_without_exam_are_refused(given):
     index = plain_index()
     with pytest.raises(PipelineError, match="576 of 576 images have neither accession nor study"):
