@@ -175,6 +175,7 @@ class Embed(_Section):
     """Computing features."""
 
     batch_size: Count
+    symmetry: Literal["none", "flip", "turns"]
     views: Count
     check: Annotated[int, Field(ge=0)]
     compile: bool

@@ -3,7 +3,7 @@
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -192,6 +192,33 @@ def choose(
     return reference, "; ".join(reasons)
 
 
+def symmetric(encoder: Encoder, symmetry: str) -> Encoder:
+    """The same, with features that are means over what the symmetry makes of each picture.
+
+    Args:
+        encoder: from `plain`, `fast` or `choose`.
+        symmetry: of SYMMETRIES.
+    """
+    seen = SYMMETRIES[symmetry]
+
+    def network(shown: torch.Tensor) -> torch.Tensor:
+        return torch.stack([encoder.network(one).float() for one in seen(shown)]).mean(0)
+
+    return replace(encoder, network=network) if symmetry != "none" else encoder
+
+
+def _flips(shown: torch.Tensor) -> list[torch.Tensor]:
+    return [shown, _as_stored(shown.flip(3))]
+
+
+def _turns(shown: torch.Tensor) -> list[torch.Tensor]:
+    return [_as_stored(each.rot90(quarter, (2, 3))) for each in _flips(shown) for quarter in range(4)]
+
+
+def _as_stored(shown: torch.Tensor) -> torch.Tensor:
+    return shown.contiguous(memory_format=torch.channels_last)
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
@@ -265,3 +292,11 @@ def _fetch(results: Iterator[torch.Tensor], where: torch.device) -> Iterator[tor
             copied, done = going.popleft()
             done.synchronize()
             yield copied
+
+
+SYMMETRIES: dict[str, Callable[[torch.Tensor], list[torch.Tensor]]] = {
+    "none": lambda shown: [shown],
+    "flip": _flips,
+    "turns": _turns,
+}
+"""Pictures (B, C, H, W) → what else they could have been: themselves, mirrored, by right angles turned and mirrored."""

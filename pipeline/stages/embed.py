@@ -109,8 +109,9 @@ def _embed(
     name: str, params: Params, shown: _Shown, found: Sequence[cache.Source]
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Path, provenance and measurements of the features of one backbone."""
-    model = _model(name)
-    made_by, note, encoder = _decide(name, params, shown, model, found)
+    model, symmetry = _model(name), params.embed.symmetry
+    made_by, note, chosen = _decide(name, params, shown, model, found)
+    encoder = encode.symmetric(chosen, symmetry)
     serving = cache.serving(found, made_by)
     with cache.work(name, shown.rows, encoder.width, made_by, note, serving) as work:
         todo = np.flatnonzero(~work.done)
@@ -118,7 +119,8 @@ def _embed(
         for places, values in encode.encode(encoder, shown.take, todo, params.embed.batch_size, _watch(name)):
             work.put(places, values)
     if params.embed.check and (len(todo) or "drift" not in note):
-        note = {**note, "drift": _drift(name, params.embed.check, shown, model, work)}
+        sure = encode.symmetric(encode.plain(model, shown.take(np.arange(1))), symmetry)
+        note = {**note, "drift": _drift(name, params.embed.check, shown, sure, work)}
     return work.path, made_by, dict(note)
 
 
@@ -133,7 +135,7 @@ def _decide(
 
     The arithmetic of rows that may serve is kept, where it is native: those of two of them are not mixed.
     """
-    made_by = _made_by(name, shown)
+    made_by = _made_by(name, shown, params.embed.symmetry)
     native = {"float32", *["bfloat16"] * inputs.has_bf16(inputs.device())}
     old = [source for source in cache.serving(found, made_by) if source.made_by["params"]["dtype"] in native]
     precision, size = (old[0].made_by["params"]["dtype"], SAMPLE_AGAIN) if old else (None, SAMPLE)
@@ -145,9 +147,9 @@ def _decide(
     return made_by, dict(note), encoder
 
 
-def _made_by(name: str, shown: _Shown) -> dict[str, Any]:
+def _made_by(name: str, shown: _Shown, symmetry: str) -> dict[str, Any]:
     manifest = artifacts.load_backbone(name)
-    section = {"model": manifest["made_by"]["params"]["model"], "pooling": "pre-logits"}
+    section = {"model": manifest["made_by"]["params"]["model"], "pooling": "pre-logits", "symmetry": symmetry}
     made_by = provenance.of("embed", section, artifacts.feature_inputs(name), PACKAGES, SOURCES)
     seen = provenance.of("views", shown.augment, {}, PACKAGES, VIEW_SOURCES) if shown.views.any() else None
     return {**made_by, "views": seen}
@@ -159,10 +161,10 @@ def _model(name: str) -> models.TimmModel:
     return models.from_bytes(made["model"], made["channels"], made["size"], len(made["classes"]), weights)
 
 
-def _drift(name: str, count: int, shown: _Shown, model: models.TimmModel, work: cache.Work) -> Mapping[str, Any]:
+def _drift(name: str, count: int, shown: _Shown, sure: encode.Encoder, work: cache.Work) -> Mapping[str, Any]:
     """How far rows lie from themselves when each is embedded again, alone, by the plain model in float32."""
     rows = np.sort(np.random.default_rng(len(shown.rows)).permutation(len(shown.rows))[:count])
-    again = encode.encode(encode.plain(model, shown.take(rows[:1])), shown.take, rows, 1)
+    again = encode.encode(sure, shown.take, rows, 1)
     found = encode.agreement(np.array(work.values[rows]), np.concatenate([values for _, values in again]))
     log.info("%s: %d rows embedded again, alone: %s", name, len(rows), found)
     if not found.noise <= MOST_DRIFT:

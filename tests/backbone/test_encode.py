@@ -179,6 +179,19 @@ def test_batches_have_one_size_and_every_row_comes_once_in_order():
     assert calls == [6, 6]
 
 
+@pytest.mark.parametrize(("symmetry", "count"), [("flip", 2), ("turns", 8)])
+def test_symmetric_features_are_those_of_the_mirrored_and_turned_pictures_too(symmetry, count):
+    model, stored = lively(SMALL), pictures(5)
+    encoder = encode.symmetric(encode.plain(model, stored[:1]), symmetry)
+    found, plain = features(encoder, stored, 2), features(encode.plain(model, stored[:1]), stored, 2)
+    assert np.abs(found - plain).max() > 0.01
+    mirrored = stored[:, :, ::-1].copy()
+    np.testing.assert_allclose(features(encoder, mirrored, 2), found, rtol=1e-4, atol=1e-5)
+    turned = features(encoder, np.rot90(stored, axes=(1, 2)).copy(), 2)
+    assert np.allclose(turned, found, rtol=1e-4, atol=1e-5) == (symmetry == "turns")
+    assert len(encode.SYMMETRIES[symmetry](torch.rand(2, 3, 8, 8))) == count
+
+
 def test_no_rows_give_no_features():
     model, stored = models.create(SMALL, "none", 1, 32, 3, 0), pictures(2, 1, 32)
     assert list(encode.encode(encode.plain(model, stored[:1]), stored.__getitem__, np.arange(0), 4)) == []

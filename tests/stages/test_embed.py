@@ -120,7 +120,7 @@ def test_the_manifest_says_what_made_them_and_what_was_found(settings):
     embed.run(settings)
     manifest = json.loads((artifacts.FEATURES / "manifest.json").read_text())
     made = manifest["made_by"]["shared"]
-    assert made["params"] == {"model": MODEL, "pooling": "pre-logits", "dtype": "float32"}
+    assert made["params"] == {"model": MODEL, "pooling": "pre-logits", "symmetry": "none", "dtype": "float32"}
     assert made["inputs"] == artifacts.feature_inputs("shared")
     assert set(made["inputs"]) == {"backbone", "render", "pixels"}
     assert set(made["packages"]) == {"torch", "timm", "numpy"}
@@ -291,6 +291,16 @@ def test_one_view_more_or_other_amplitudes_leave_the_pictures_alone(settings, co
     embed.run(settings)
     assert computed == [12 + 4, 4, 8, 8, 0, 0]
     assert len(artifacts.load_features().rows) == 12
+
+
+def test_another_symmetry_makes_every_row_new_and_its_rows_are_checked_alike(settings, computed):
+    embed.run(settings)
+    before = artifacts.load_features().of_fold(0).copy()
+    embed.run(change(settings, symmetry="turns"))
+    assert computed == [12, 12]
+    after = artifacts.load_features()
+    assert not np.allclose(before, after.of_fold(0), rtol=1e-3)
+    assert after.manifest["made_by"]["shared"]["params"]["symmetry"] == "turns"
 
 
 def test_of_several_labels_one_rare_one_suffices_for_views(settings):
