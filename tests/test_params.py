@@ -126,3 +126,33 @@ def test_broken_yaml_names_the_line(tmp_path):
 def test_a_window_may_be_given_by_its_center_and_width(values):
     values["render"]["window"] = [40, 400]
     assert params.check(values).render.window == (40.0, 400.0)
+
+
+def test_all_faults_of_decisions_are_reported_at_once_with_the_name_that_was_meant(values):
+    values["data"]["classes"] = ["hernia", "mass", "lump"]
+    values["demo"]["classes"] = {"hernia": 1, "mass": 1}
+    sensitivity = {"name": "sensitivity", "class": "herna", "least": 0.95}
+    values["evaluate"]["decisions"] = ["tilt", "tilt", sensitivity, {"name": "cost", "matrix": [[0, 1], [2, 0]]}]
+    with pytest.raises(PipelineError) as error:
+        params.check(values)
+    assert str(error.value).splitlines()[1:4] == [
+        "  - evaluate.decisions.1: tilt with the same values stands twice",
+        "  - evaluate.decisions.2.class: 'herna' is not one of data.classes (hernia, mass, lump); did you mean hernia?",
+        "  - evaluate.decisions.3.matrix: must be 3 by 3 (got 2 rows of [2])",
+    ]
+    values["evaluate"]["decisions"] = ["isotnic", {"name": "thresholds", "metric": "f1"}]
+    with pytest.raises(
+        PipelineError, match=r"2 faults:\n.*decisions.0: .*mean isotonic\?.*\n.*decisions.1: metric: input"
+    ):
+        params.check(values)
+
+
+def test_a_cost_matrix_is_square_where_the_classes_are_not_given_and_of_two_for_labels(values):
+    values["evaluate"]["decisions"] = [{"name": "cost", "matrix": [[0, 1], [2, 0, 1]]}]
+    with pytest.raises(PipelineError, match=r"matrix: must be as wide as it is high \(got 2 rows of \[2, 3\]\)"):
+        params.check(values)
+    values["data"] |= {"task": "multilabel", "label": ["Mass", "Nodule", "Hernia"]}
+    values["finetune"]["loss"] = "bce"
+    values["evaluate"]["decisions"] = [{"name": "cost", "matrix": [[0, 1, 1], [2, 0, 1], [1, 1, 0]]}]
+    with pytest.raises(PipelineError, match=r"matrix: must be 2 by 2"):
+        params.check(values)

@@ -21,7 +21,7 @@ from pipeline.heads.decisions import RULES, Context, Rule, argmax
 
 GROUPS = 5  # of patients, each decided by what the others taught
 NOT_FITTED = ("none", "prior", "argmax", "cost")  # calibrators and rules that validation rows teach nothing
-TUNED = ("tilt", "thresholds")
+TUNED = ("thresholds", "tilt")
 TUNABLE = ("macro_f1", "kappa", "balanced_accuracy_adjusted")
 SAME_ORDER = {"balanced_accuracy": "balanced_accuracy_adjusted"}
 WHERE = "params.yaml, evaluate.decisions"
@@ -76,8 +76,8 @@ class Variant:
 def of_arm(given: Sequence[Decision], select: Sequence[str], shares: Mapping[int, Shares]) -> list[Decision]:
     """The decisions to take beside argmax: those of params.yaml, and what always stands beside an arm.
 
-    That is thresholds, of an arm that learned from the natural shares; of one that did not, the prior corrected back
-    to them. Without it, an arm without resampling would be compared at an operating point that nobody would use.
+    An arm that learned from the natural shares always has its operating point moved too, by thresholds and by a tilt,
+    since resampling moves it more than the ranking; one that learned from other shares has its prior corrected back.
 
     Args:
         given: those of params.yaml.
@@ -85,7 +85,7 @@ def of_arm(given: Sequence[Decision], select: Sequence[str], shares: Mapping[int
         shares: of the arm's training rows by fold; none where they are not known.
     """
     moved = any(not np.allclose(of.natural, of.fitted) for of in shares.values())
-    always = [] if not shares else [PRIOR] if moved else [Decision("thresholds")]
+    always = [] if not shares else [PRIOR] if moved else [Decision(name) for name in TUNED]
     completed = [_complete(one, select) for one in [*always, *given] if one.name != "reject"]
     return [one for one in completed if moved or one.calibrate != "prior"]
 

@@ -9,7 +9,7 @@ from jinja2 import Template
 from markupsafe import Markup
 
 from pipeline.artifacts import Pictures, label_columns
-from pipeline.report import environment, history, plots, samples, tables, words
+from pipeline.report import decisions, environment, history, plots, samples, tables, words
 
 QUARANTINE_ROWS = 50
 
@@ -24,10 +24,12 @@ class Results:
         flags: what the headers warn of: name, count and words.
         split_summary: splits.json.
         histories: history.csv by backbone; empty tables for those that were not trained.
-        fits: fit.json by arm.
+        fits: fit.json by arm, without decisions.
         metrics: metrics.json.
-        arms: evaluation/arms.csv: the arms from best to worst on validation, their baseline and seconds.
-        notes: evaluation/notes.json.
+        arms: evaluation/arms.csv: the arms with their decisions from best to worst on validation.
+        decisions: evaluation/decisions.json: what was fitted of each decision.
+        rejected: evaluation/reject.csv: what the selected arm gains by answering less.
+        notes: evaluation/notes.json: what to know of comparisons, and the arms that failed.
         comparison: comparison.csv.
         per_class: evaluation/per_class.csv.
         tested: evaluation/predictions.csv: image_id and actual class of what the selected arm was tested on.
@@ -48,7 +50,9 @@ class Results:
     fits: Mapping[str, Mapping[str, Any]]
     metrics: Mapping[str, Any]
     arms: pd.DataFrame
-    notes: Mapping[str, str]
+    decisions: Mapping[str, Any]
+    rejected: pd.DataFrame
+    notes: Mapping[str, Any]
     comparison: pd.DataFrame
     per_class: pd.DataFrame
     tested: pd.DataFrame
@@ -106,6 +110,7 @@ def render(results: Results, title: str, images: str, select: Sequence[str], kap
         **_data(results, classes, images),
         **history.training(results.histories, results.split_summary, classes, names, task == "multilabel"),
         **_arms(results),
+        **_decisions(results, classes),
     )
 
 
@@ -125,6 +130,8 @@ def _head(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     baselines = tables.baselines(results.arms)
     baseline, next_best = baselines[selected], next((arm for arm in baselines if arm != selected), None)
     other = baseline if baseline not in (None, selected) else next_best
+    moved = decisions.moved_baseline(results.arms, selected)
+    against_moved = tables.gains(results.comparison, selected, moved) if moved else {}
     article = "the baseline" if other == baseline else "the next on validation,"
     gains = tables.gains(results.comparison, selected, other) if other else {}
     rare = tables.rarest(results.per_class)
@@ -138,10 +145,11 @@ def _head(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
         "baseline": baseline,
         "other": other,
         "rarest": mine["class"],
-        "verdict": words.verdict(selected, baseline, len(arms), gains.get("macro_f1")),
+        "verdict": words.verdict(selected, baseline, len(results.fits) if len(arms) > 1 else 1, gains.get("macro_f1")),
         "sentences": [
             _measured(results, names),
             *([words.against(f"{article} {other}", gains, names)] if gains else []),
+            *([words.against(f"that at its best decision, {moved}", against_moved, names)] if against_moved else []),
             *_positive(results),
             words.rarest(
                 "label" if _task(results) == "multilabel" else "class",
@@ -199,7 +207,8 @@ def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     if poor := history.collapsed(results.histories):
         noted.append(f"training: the epoch that was kept of {', '.join(poor)} has signs of collapse; see Training")
     noted += [f"split: {warning}" for warning in results.split_summary["warnings"]]
-    noted += [f"{selected}, {warning}" for warning in tables.fit_warnings(results.fits[selected])]
+    fit = results.fits[decisions.arm_of(results.arms)[selected]]
+    noted += [f"{selected}, {warning}" for warning in tables.fit_warnings(fit)]
     if len(results.quarantine):
         left_out = words.count(len(results.quarantine), "file or label row", "files or label rows")
         noted.append(f"{left_out} in quarantine, left out")
@@ -207,8 +216,16 @@ def _warnings(results: Results, names: Mapping[str, str]) -> dict[str, Any]:
     if flags:
         noted.append(f"headers: {', '.join(flags)}; what that means stands under Data")
     looks = [{"tone": "look", "text": text} for text in noted]
-    shown = [{"arm": arm, "lines": lines, "selected": arm == selected} for arm, lines in signs.items() if lines]
-    return {"warnings": collapsed + audit + looks, "collapsed": shown}
+    shown = [
+        {"arm": arm, "lines": signs[arm], "selected": arm == selected}
+        for arm in decisions.leading(results.arms)
+        if signs.get(arm)
+    ]
+    failed = [
+        {"tone": "bad", "text": f"{arm} could not be fitted and is left out: {why['what'].splitlines()[0]}"}
+        for arm, why in results.notes["failed"].items()
+    ]
+    return {"warnings": collapsed + audit + failed + looks, "collapsed": shown}
 
 
 def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, Any]:
@@ -233,20 +250,37 @@ def _data(results: Results, classes: Sequence[str], images: str) -> dict[str, An
 
 
 def _arms(results: Results) -> dict[str, Any]:
-    selected = results.metrics["selected"]
-    baselines = tables.baselines(results.arms)
+    selected, leading = results.metrics["selected"], decisions.leading(results.arms)
+    baselines, of = tables.baselines(results.arms), decisions.arm_of(results.arms)
     confusion = tables.label_confusion if _task(results) == "multilabel" else tables.confusion_rows
+    pairs = [(row["arm"], row["reference"]) for row in tables.records(results.comparison)]
+    known = {*baselines.values(), selected}
     sections = {
-        "Against the same head without resampling": list(baselines.items()),
-        f"Against {selected}, the selected arm": [(arm, selected) for arm in baselines],
+        "Against the same head without resampling": [(arm, baselines[arm]) for arm in leading],
+        "Against that at its best decision": [
+            (arm, other) for arm, other in dict.fromkeys(pairs) if other not in known and of[arm] != of[other]
+        ],
+        f"Against {selected}, the selected arm": [(arm, selected) for arm in leading],
     }
+    rows = tables.arm_rows(results.arms, results.metrics, results.collapse, tables.rarest(results.per_class))
     return {
-        "arms": tables.arm_rows(results.arms, results.metrics, results.collapse, tables.rarest(results.per_class)),
+        "arms": [row for row in rows if row["arm"] in leading],
+        "every_arm": rows if len(rows) > len(leading) else [],
         "comparison_note": results.notes["comparison"],
         "compared": list(dict.fromkeys(results.comparison["metric"])),
         "comparisons": {title: tables.differences(results.comparison, pairs) for title, pairs in sections.items()},
         "confusion": confusion(results.confusion[selected], results.confusion["classes"]),
         "per_class": tables.records(results.per_class, arm=selected),
         "folds": results.metrics["arms"][selected]["folds"],
-        "resampled": tables.resampled(results.fits[selected], results.split_summary["classes"]),
+        "resampled": tables.resampled(results.fits[of[selected]], results.split_summary["classes"]),
+    }
+
+
+def _decisions(results: Results, classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "failed": results.notes["failed"],
+        "points": decisions.operating_points(results.arms, results.metrics, tables.rarest(results.per_class)),
+        "fitted": decisions.fitted(results.decisions, results.metrics["selected"]),
+        "rejection": decisions.rejection(results.rejected, classes),
+        "searches": decisions.searches(results.fits),
     }

@@ -22,7 +22,6 @@ from pipeline.params import Evaluate, Grid, Params
 log = logging.getLogger(__name__)
 MARK = "+"  # between the name of an arm and that of its decision
 ARGMAX = choices.Decision("argmax")
-MOVED = f"{MARK}thresholds"  # what always stands beside an arm without resampling
 
 
 @dataclass(frozen=True)
@@ -152,14 +151,14 @@ def save_verdict(
 ) -> None:
     """Write metrics.json, comparison.csv and notes.json.
 
-    All are compared with the selected one and with their baseline; arms, and the selected one, also with their baseline
-    at its tuned thresholds, since resampling moves the operating point more than anything else.
+    All are compared with the selected one and with their baseline; arms, and the selected one, also with the decision
+    of their baseline that is best on validation, since resampling moves the operating point more than anything else.
     """
-    selected = ranked[0]
+    selected, best = ranked[0], leaders(ranked, of)
     content = {"selected": selected, "arms": {name: one.figures for name, one in judged.items()}}
     storage.save_json(artifacts.METRICS, content)
     pairs = [(name, selected) for name in ranked] + [(name, baselines[name]) for name in ranked]
-    pairs += [(name, baselines[name] + MOVED) for name in ranked if name in (of[name].arm, selected)]
+    pairs += [(name, best.get(baselines[name], "")) for name in ranked if name in (of[name].arm, selected)]
     table = comparison.compare(
         {name: one.figures["test"] for name, one in judged.items()},
         {name: one.draws for name, one in judged.items()},
@@ -184,7 +183,7 @@ def save_arms(
     `leading` are the arms and, of the variants that stand above their arm, the best.
     """
     shown = [f"{name}{end}" for name in comparison.COMPARED for end in ("", "_low", "_high")]
-    best = {arm: next(name for name in ranked if of[name].arm == arm) for arm in seconds}
+    best = leaders(ranked, of)
     rows = [
         {
             "arm": name,
@@ -200,6 +199,11 @@ def save_arms(
         for name in ranked
     ]
     _save_table(artifacts.EVALUATION / "arms.csv", pd.DataFrame(rows))
+
+
+def leaders(ranked: Sequence[str], of: Mapping[str, Contestant]) -> dict[str, str]:
+    """By arm, itself or its variant that is best on validation."""
+    return {of[name].arm: name for name in reversed(ranked)}
 
 
 def save_classes(

@@ -40,15 +40,21 @@ def load_results() -> page.Results:
     metrics = storage.load_json(artifacts.METRICS, "evaluate")
     evaluation, backbones = artifacts.EVALUATION, artifacts.backbone_names()
     index = artifacts.load_index()
+    arms = _table(evaluation / "arms.csv", "arm", "selected", "baseline", "of", "decision", "leading")
     return page.Results(
         index=index,
         pictures=artifacts.load_pixels(),
         flags=[vars(flag) for flag in flags.flags(index)],
         split_summary=storage.load_json(artifacts.SPLITS_SUMMARY, "split"),
         histories={name: artifacts.load_history(name) for name in backbones},
-        fits={arm: storage.load_json(artifacts.FITS / arm / "fit.json", f"fit@{arm}") for arm in metrics["arms"]},
+        fits={
+            arm: storage.load_json(artifacts.FITS / arm / "fit.json", artifacts.fit_stage(arm))
+            for arm in dict.fromkeys(arms["of"])
+        },
         metrics=metrics,
-        arms=_table(evaluation / "arms.csv", "arm", "selected", "baseline"),
+        arms=arms,
+        decisions=storage.load_json(evaluation / "decisions.json", "evaluate"),
+        rejected=_table(evaluation / "reject.csv"),
         notes=storage.load_json(evaluation / "notes.json", "evaluate"),
         comparison=_table(artifacts.COMPARISON, "arm", "reference", "metric", "verdict"),
         per_class=_table(evaluation / "per_class.csv", "arm", "class"),

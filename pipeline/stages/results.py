@@ -15,11 +15,12 @@ PIPED_WIDTH = 1000  # of a line that goes to a file or another program: nothing 
 
 
 def run(params: Params) -> None:
-    """Print one row per arm, from best to worst on validation, and where the report is."""
+    """Print the arms and the best decision of each, from best to worst on validation, and where the report is."""
     path = artifacts.EVALUATION / "arms.csv"
     if not path.exists():
         raise PipelineError(path, "is missing", "run `dvc repro evaluate`")
-    arms = pd.read_csv(path)
+    every = pd.read_csv(path)
+    arms, others = every[every["leading"]], (~every["leading"]).sum()
     flags = storage.load_json(artifacts.EVALUATION / "collapse.json", "evaluate")
     weighted = params.data.task == "multiclass" and params.evaluate.kappa != "none"
     kappa = f"{params.evaluate.kappa} kappa" if weighted else "kappa"  # two classes have no grades
@@ -28,6 +29,10 @@ def run(params: Params) -> None:
         f"Test figures ({params.evaluate.confidence:.0%} intervals over patients). "
         f"* selected on validation by {', '.join(params.evaluate.select)}."
     )
+    if others:
+        print(f"{others} more decisions, none above its arm or the best of it, stand in {path}.")
+    for arm, failure in storage.load_json(artifacts.EVALUATION / "notes.json", "evaluate")["failed"].items():
+        print(f"{arm} could not be fitted: {failure['what'].splitlines()[0]}")
     for arm in arms["arm"][arms["arm"].map(flags.get).astype(bool)]:
         print(f"{arm}: {marker(flags[arm])}")
     if artifacts.REPORT.exists():

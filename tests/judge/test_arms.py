@@ -121,3 +121,42 @@ def test_draws_of_labels_are_those_of_the_rows_written_as_often():
         written = np.repeat(np.arange(60), times[:, number].astype(int))
         expected = metrics.score(rows.predictions.labels[written], rows.predictions.probabilities[written])
         assert {name: values[number] for name, values in drawn.items()} == pytest.approx(expected, rel=1e-5)
+
+
+def decided(rows: arms.Rows, seed: int) -> arms.Rows:
+    """Decisions that have little to do with the probabilities."""
+    of, rng = rows.predictions, np.random.default_rng(seed)
+    shape = of.labels.shape
+    chosen = rng.random(shape) < 0.5 if len(shape) == 2 else rng.integers(0, 3, shape)
+    return arms.Rows(type(of)(of.labels, of.probabilities, chosen), rows.folds, rows.patients)
+
+
+@pytest.mark.parametrize("make", [simulate, simulate_labels])
+def test_figures_of_decisions_take_them_and_the_others_the_probabilities(make):
+    val, test = make(1), make(2)
+    plain = arms.judge(val, test, "quadratic", 100, 0.95, 0)
+    other = arms.judge(decided(val, 3), decided(test, 4), "quadratic", 100, 0.95, 0)
+    for part in ("val", "test"):
+        for name in metrics.METRICS:
+            same = plain.figures[part][name] == other.figures[part][name]
+            assert same == (name not in metrics.DECIDED), (part, name)
+    fold = other.figures["folds"]["0"]["test"]
+    assert fold["accuracy"] != plain.figures["folds"]["0"]["test"]["accuracy"]
+    assert fold["auc"] == plain.figures["folds"]["0"]["test"]["auc"]
+    chosen, known = decided(test, 4).predictions.decided, test.predictions.known
+    counts = (chosen & known).sum(axis=0) if chosen.ndim == 2 else np.bincount(chosen, minlength=3)
+    assert other.classwise["predicted"].tolist() == counts.tolist()
+    assert decided(test, 4).predictions.confusion.sum() == known.sum() if chosen.ndim == 2 else 300
+
+
+@pytest.mark.parametrize("make", [simulate, simulate_labels])
+def test_draws_taken_from_other_decisions_are_those_that_would_be_drawn(make):
+    val, test = make(1), decided(make(2), 4)
+    plain = arms.judge(val, make(2), "quadratic", 100, 0.95, 0)
+    alone, like = (arms.judge(val, test, "quadratic", 100, 0.95, 0, of) for of in (None, plain))
+    assert alone.figures == like.figures
+    assert list(alone.draws) == list(like.draws)
+    for name in metrics.METRICS:
+        np.testing.assert_array_equal(alone.draws[name], like.draws[name])
+    for name, values in alone.classwise.items():
+        np.testing.assert_array_equal(values, like.classwise[name])

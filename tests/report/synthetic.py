@@ -28,8 +28,13 @@ def write(
     frozen: bool = False,
     collapse: dict[str, list[dict[str, object]]] | None = None,
     verdicts: dict[str, str] | None = None,
+    decisions: Sequence[str] = (),
+    failed: dict[str, dict[str, str]] | None = None,
 ) -> None:
-    """Write all that the report reads under artifacts/ of the current folder."""
+    """Write all that the report reads under artifacts/ of the current folder.
+
+    `decisions` are names of variants, such as `none-logistic+tilt`, which come between the arms by their figures.
+    """
     rng = np.random.default_rng(0)
     index = _index(classes, rng)
     artifacts.save_index(index)
@@ -45,7 +50,7 @@ def write(
     storage.save_json(artifacts.FEATURES / "manifest.json", {"made_by": {"x": {"packages": {"numpy": "2.4.0"}}}})
     for arm in arms:
         storage.save_json(artifacts.FITS / arm / "fit.json", _fit(arm, classes, folds))
-    _save_evaluation(index, classes, folds, arms, selected, collapse or {}, rng)
+    _save_evaluation(index, classes, folds, [*arms, *decisions], selected, collapse or {}, failed or {}, rng)
     storage.save_json(artifacts.AUDIT, {"checks": _checks(verdicts or {})})
     rows = [
         {"path": f"p/{number}.dcm", "reason": f"truncated: {number} bytes", "remedy": "export it again"}
@@ -167,8 +172,10 @@ def _save_evaluation(
     arms: Sequence[str],
     selected: str,
     collapse: dict[str, list[dict[str, object]]],
+    failed: dict[str, dict[str, str]],
     rng: np.random.Generator,
 ) -> None:
+    of = {arm: arm.partition("+")[0] for arm in arms}
     values = {arm: 0.61 if arm == selected else 0.49 - 0.012 * number for number, arm in enumerate(arms)}
     described = {
         arm: {
@@ -192,7 +199,9 @@ def _save_evaluation(
             "verdict": "better" if gain > 0.07 else "worse" if gain < -0.07 else "can't tell",
         }
         for arm in arms
-        for reference in dict.fromkeys((selected, f"none-{arm.split('-')[1]}"))
+        for reference in dict.fromkeys(
+            (selected, f"none-{of[arm].split('-')[1]}", f"none-{of[arm].split('-')[1]}+tilt")
+        )
         if arm != reference and reference in arms
         for metric in ("macro_f1", "kappa", "balanced_accuracy_adjusted")
     ]
@@ -219,16 +228,29 @@ def _save_evaluation(
     )
     storage.save_json(folder / "collapse.json", collapse)
     ranked = sorted(arms, key=lambda arm: -described[arm]["val"]["macro_f1"])
-    bases = [f"none-{arm.split('-')[1]}" for arm in ranked]
+    bases = [f"none-{of[arm].split('-')[1]}" for arm in ranked]
+    best = {of[arm]: arm for arm in reversed(ranked)}
     pd.DataFrame(
         {
             "arm": ranked,
             "selected": [arm == selected for arm in ranked],
             "baseline": [base if base in arms else "" for base in bases],
+            "of": [of[arm] for arm in ranked],
+            "decision": [arm.partition("+")[2] for arm in ranked],
+            "leading": [arm in (of[arm], best[of[arm]]) for arm in ranked],
             "seconds": 1.0,
         }
     ).to_csv(folder / "arms.csv", index=False)
-    storage.save_json(folder / "notes.json", {"comparison": "Each interval stands alone."})
+    storage.save_json(folder / "notes.json", {"comparison": "Each interval stands alone.", "failed": failed})
+    weights = {
+        "calibrator": {"kind": "Unchanged"},
+        "rule": {"kind": "Weights", "weights": [1.5, *[1.0] * 20][: len(classes)]},
+    }
+    fitted = {arm: {str(fold): weights for fold in range(folds)} for arm in arms if arm != of[arm]}
+    storage.save_json(folder / "decisions.json", {"classes": list(classes), "variants": fitted})
+    rejected = {f"rejected_{name}": [0.0, 0.25] for name in classes}
+    shown = {"coverage": [1, 0.9], "answered": [1, 0.88], "risk": [0.3, 0.24], "macro_f1": 0.6}
+    pd.DataFrame({**shown, "balanced_accuracy_adjusted": 0.5, **rejected}).to_csv(folder / "reject.csv", index=False)
 
 
 def _class_row(index: pd.DataFrame, arm: str, name: str, selected: bool) -> dict[str, object]:

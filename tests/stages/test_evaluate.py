@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import artifacts, params, storage
+from pipeline import artifacts, choices, params, storage
 from pipeline.errors import PipelineError
 from pipeline.judge import metrics
 from pipeline.params import Params
@@ -30,7 +30,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     return dataclasses.replace(
         whole,
         grid=params.Grid(resamplers=["none", "smote"], heads=["logistic"], arms=[]),
-        evaluate=dataclasses.replace(whole.evaluate, draws=100),
+        evaluate=dataclasses.replace(whole.evaluate, draws=100, decisions=[]),
     )
 
 
@@ -258,6 +258,147 @@ def test_results_without_an_evaluation_name_the_command(given):
         results.run(given)
 
 
+COUNTS = {"A": 10, "B": 30, "C": 60}
+
+
+def write_counted(after: dict[str, dict[str, int]], table=fitted) -> None:
+    """The arms with the counts of their training rows."""
+    for arm, strength in ARMS.items():
+        counts = {"counts_before": COUNTS, "counts_after": after.get(arm, COUNTS)}
+        folds = [{"fold": fold, "seconds_resample": 0.25, "seconds_fit": 1.0, **counts} for fold in (0, 1)]
+        artifacts.save_fit(arm, table(strength), [], {"folds": folds, "head": {"name": "logistic"}})
+
+
+def deciding(whole: Params, *entries: object) -> Params:
+    decisions = [choices.decision(entry) for entry in entries]
+    return dataclasses.replace(whole, evaluate=dataclasses.replace(whole.evaluate, decisions=decisions))
+
+
+def test_arms_without_resampling_have_moved_operating_points_and_others_a_corrected_prior(given):
+    write_counted({"smote-logistic": dict.fromkeys("ABC", 60)})
+    evaluate.run(given)
+    content = json.loads(artifacts.METRICS.read_text())
+    added = ["none-logistic+thresholds", "none-logistic+tilt", "smote-logistic+prior"]
+    assert sorted(content["arms"]) == sorted([*ARMS, *added])
+    plain, moved = (content["arms"][name]["test"] for name in ("none-logistic", "none-logistic+tilt"))
+    for name in metrics.METRICS:
+        assert (plain[name] == moved[name]) == (name not in metrics.DECIDED), name
+    table = read("arms.csv").fillna("").set_index("arm")
+    assert table.loc[added, "decision"].tolist() == ["thresholds", "tilt", "prior"]
+    assert table.loc[added, "of"].tolist() == ["none-logistic", "none-logistic", "smote-logistic"]
+    assert table.loc[added, "baseline"].tolist() == ["none-logistic"] * 3
+    assert table.loc[added, "seconds"].tolist() == [2.5] * 3
+    assert table.loc[list(ARMS), "leading"].all()
+    for name in ("collapse.json", "confusion.json"):
+        assert set(added) <= set(json.loads((artifacts.EVALUATION / name).read_text()))
+    assert set(added) <= set(read("per_class.csv")["arm"])
+    fitted_ = json.loads((artifacts.EVALUATION / "decisions.json").read_text())
+    assert fitted_["classes"] == CLASSES
+    assert sorted(fitted_["variants"]) == added
+    ratios = np.array(fitted_["variants"]["smote-logistic+prior"]["1"]["calibrator"]["ratios"])
+    np.testing.assert_allclose(ratios, np.array([0.1, 0.3, 0.6]) * 3)
+
+
+def test_figures_of_a_variant_are_those_of_its_decided_classes_and_calibrated_probabilities(given):
+    write_counted({"smote-logistic": dict.fromkeys("ABC", 60)})
+    evaluate.run(given)
+    test = fitted(2.0).query("role == 'test'")
+    corrected = test[["p_A", "p_B", "p_C"]].to_numpy() * [0.1, 0.3, 0.6]
+    expected = metrics.score(
+        test["label"].map(CLASSES.index).to_numpy(), corrected / corrected.sum(axis=1, keepdims=True)
+    )
+    found = json.loads(artifacts.METRICS.read_text())["arms"]["smote-logistic+prior"]["test"]
+    assert {name: found[name] for name in metrics.METRICS} == pytest.approx(expected, rel=1e-5)
+    counts = json.loads((artifacts.EVALUATION / "confusion.json").read_text())["smote-logistic+prior"]
+    np.testing.assert_array_equal(np.sum(counts, axis=0), np.bincount(corrected.argmax(axis=1), minlength=3))
+
+
+def test_selection_goes_over_decisions_and_the_selected_one_is_drawn(given):
+    write_counted({})
+    entry = {"name": "cost", "matrix": [[0, 9, 9], [9, 0, 9], [0, 0, 0]], "calibrate": "temperature"}
+    cheap = deciding(given, entry, {"name": "sensitivity", "class": "A", "least": 1.0}, "vector")
+    cheap = dataclasses.replace(cheap, grid=params.Grid(resamplers=["none"], heads=["logistic"], arms=[]))
+    evaluate.run(cheap)
+    content, counts = (
+        json.loads((artifacts.EVALUATION.parent / name).read_text())
+        for name in ("metrics.json", "evaluation/confusion.json")
+    )
+    names = {f"none-logistic+{name}" for name in ("thresholds", "tilt", "temperature+cost", "sensitivity", "vector")}
+    assert set(content["arms"]) == {"none-logistic", *names}
+    best = max(content["arms"].values(), key=lambda of: of["val"]["balanced_accuracy_adjusted"])
+    assert content["arms"][content["selected"]] == best
+    assert sum(row[2] for row in counts["none-logistic+temperature+cost"]) == 0
+    predicted = read("predictions.csv")
+    np.testing.assert_array_equal(
+        pd.crosstab(predicted["actual"], predicted["predicted"]).reindex(columns=CLASSES, fill_value=0),
+        counts[content["selected"]],
+    )
+    flags = json.loads((artifacts.EVALUATION / "collapse.json").read_text())
+    points = {clause["operating_point"] for name in flags for clause in flags[name]}
+    assert "temperature+cost" in points
+    assert points <= {"argmax", *(name.partition("+")[2] for name in names)}
+
+
+def skewed(strength: float) -> pd.DataFrame:
+    """Probabilities that follow the shares of the classes."""
+    table, columns = fitted(strength), ["p_A", "p_B", "p_C"]
+    weighted = table[columns].to_numpy() * [0.1, 0.3, 0.6]
+    return table.assign(**dict(zip(columns, (weighted / weighted.sum(axis=1, keepdims=True)).T, strict=True)))
+
+
+def test_arms_are_compared_with_the_best_decision_of_their_baseline(given):
+    write_counted({"smote-logistic": dict.fromkeys("ABC", 60)}, skewed)
+    evaluate.run(given)
+    table, arms = pd.read_csv(artifacts.COMPARISON), read("arms.csv")
+    best = arms[arms["of"] == "none-logistic"]["arm"].iloc[0]
+    assert best in ("none-logistic+tilt", "none-logistic+thresholds")
+    against = table[table["reference"] == best]["arm"].unique().tolist()
+    assert {"smote-logistic", "none-logistic"} <= set(against)
+    assert "smote-logistic+prior" not in against
+
+
+def test_what_is_gained_by_answering_less_is_told_of_the_selected_arm(given):
+    evaluate.run(deciding(given, {"name": "reject", "coverage": 0.85}))
+    table = read("reject.csv")
+    assert table["coverage"].tolist() == [1, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5]
+    assert list(table.columns[-3:]) == ["rejected_A", "rejected_B", "rejected_C"]
+    found = json.loads(artifacts.METRICS.read_text())["arms"]
+    assert list(found) == list(ARMS)
+    assert table["macro_f1"][0] == pytest.approx(found["smote-logistic"]["test"]["macro_f1"], rel=1e-5)
+    assert table["risk"][0] == pytest.approx(1 - found["smote-logistic"]["test"]["accuracy"], rel=1e-4)
+    assert table["risk"].iloc[-1] < 0.7 * table["risk"][0]
+
+
+def test_an_arm_that_could_not_be_fitted_is_left_out_and_told(given, caplog, capsys):
+    error = PipelineError("smote-logistic, fold 0", "1 class in all rows", "give more rows")
+    artifacts.save_failure("smote-logistic", error, {"arm": "smote-logistic"})
+    with caplog.at_level(logging.WARNING):
+        evaluate.run(given)
+    assert caplog.messages == ["evaluate: smote-logistic could not be fitted and is left out: 1 class in all rows"]
+    assert list(json.loads(artifacts.METRICS.read_text())["arms"]) == ["none-logistic"]
+    failed = json.loads((artifacts.EVALUATION / "notes.json").read_text())["failed"]
+    assert failed == {"smote-logistic": vars(error)}
+    results.run(given)
+    assert "smote-logistic could not be fitted: 1 class in all rows" in capsys.readouterr().out
+    artifacts.save_failure("none-logistic", error, {"arm": "none-logistic"})
+    with pytest.raises(
+        PipelineError, match=r"none of 2 arms could be fitted; none-logistic: 1 class.*\n.*give more rows"
+    ):
+        evaluate.run(given)
+
+
+def test_results_print_an_arm_with_its_best_decision_and_count_the_others(given, capsys):
+    write_counted({})
+    evaluate.run(given)
+    results.run(given)
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "–" in line and "-logistic" in line]
+    arms = read("arms.csv")
+    assert shown == arms[arms["leading"]]["arm"].tolist()
+    assert len(shown) < len(arms)
+    results.run(given)
+    assert f"{len(arms) - len(shown)} more decisions, " in capsys.readouterr().out
+
+
 LABELS = ["Mass", "Nodule"]
 
 
@@ -360,3 +501,23 @@ def test_a_label_without_test_rows_is_reported_and_left_out(of_labels, caplog):
     alone = metrics.score(test[["y_Mass"]].to_numpy(), test[["p_Mass"]].to_numpy())
     found = json.loads(artifacts.METRICS.read_text())["arms"]["smote-logistic"]["test"]
     assert {name: found[name] for name in metrics.METRICS} == pytest.approx(alone, rel=1e-5)
+
+
+def test_labels_have_thresholds_and_a_prior_of_their_own(of_labels):
+    counts = {"counts_before": {"Mass": 50, "Nodule": 20}, "absent_before": {"Mass": 50, "Nodule": 80}}
+    for arm, strength in ARMS.items():
+        moved = {"Mass": 50, "Nodule": 80} if arm.startswith("smote") else counts["counts_before"]
+        after = {"counts_after": moved, "absent_after": counts["absent_before"]}
+        folds = [{"fold": fold, "seconds_resample": 0.25, "seconds_fit": 1.0, **counts, **after} for fold in (0, 1)]
+        artifacts.save_fit(arm, fitted_labels(strength), [], {"folds": folds})
+    evaluate.run(deciding(of_labels, {"name": "cost", "matrix": [[0, 1], [3, 0]]}))
+    content = json.loads(artifacts.METRICS.read_text())["arms"]
+    added = {"none-logistic+thresholds", "none-logistic+tilt", "smote-logistic+prior"}
+    assert set(content) == {*ARMS, *added, "none-logistic+cost", "smote-logistic+cost"}
+    test = fitted_labels(1.0).query("role == 'test'")
+    known, given = (test[[f"{kind}_{name}" for name in LABELS]].to_numpy() for kind in "yp")
+    table = read("per_class.csv").set_index(["arm", "class"])
+    present = ((given >= 0.25) & (known >= 0)).sum(axis=0)
+    assert table.loc["none-logistic+cost", "predicted"].tolist() == present.tolist()
+    assert content["smote-logistic+prior"]["test"]["auc"] == pytest.approx(content["smote-logistic"]["test"]["auc"])
+    assert list(read("reject.csv").columns[-2:]) == ["rejected_Mass", "rejected_Nodule"]
