@@ -40,20 +40,33 @@ class NearestMean(SoftmaxHead):
 
         closeness, counts = _closeness(rows, self.means_).astype(np.float64), np.bincount(numbers)
         unit = 1 / max(float(np.ptp(closeness, axis=1).mean()), 1e-30)
-        judged = counts[numbers] > 1
-        if not judged.any() or len(counts) == 1:
+        judged = np.flatnonzero(counts[numbers] > 1)
+        if not len(judged) or len(counts) == 1:
             return unit
-        numbers, closeness, own = numbers[judged], closeness[judged], rows[judged]
-        others = self._rows((totals[numbers] - own) / (counts[numbers] - 1)[:, None].astype(rows.dtype))
-        places = np.arange(len(own))
-        closeness[places, numbers] = (others * (2 * own - others)).sum(axis=1)
+        own = numbers[judged]
+        closeness[judged, own] = self._without(rows, numbers, totals)[judged]
+        closeness = closeness[judged]
 
         def log_loss(log_scale: float) -> float:
-            log_p = log_softmax(np.exp(log_scale) * closeness)[places, numbers]
-            return float(-np.average(log_p, weights=1 / counts[numbers]))
+            log_p = log_softmax(np.exp(log_scale) * closeness)[np.arange(len(own)), own]
+            return float(-np.average(log_p, weights=1 / counts[own]))
 
         found = minimize_scalar(log_loss, bounds=np.log(unit) + np.log([1e-3, 1e3]), method="bounded")
         return float(np.exp(found.x))
+
+    def _without(self, rows: np.ndarray, numbers: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """Closeness of each row to the mean of the others of its class, (n,) float64; NaN without others.
+
+        From the products of rows with totals, so that no other array has the size of the rows.
+        """
+        own = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+        with_total = (rows @ totals.T).astype(np.float64)[np.arange(len(rows)), numbers]
+        length = np.square(totals.astype(np.float64)).sum(axis=1)[numbers] - 2 * with_total + own
+        others = np.bincount(numbers)[numbers] - 1.0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if self.metric == "cosine":
+                return 2 * (with_total - own) / np.sqrt(length) - 1
+            return 2 * (with_total - own) / others - length / others**2
 
 
 def _closeness(rows: np.ndarray, means: np.ndarray) -> np.ndarray:

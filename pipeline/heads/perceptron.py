@@ -4,6 +4,7 @@ In layers this small the time goes into matrix products, which numpy does as fas
 import, and threads of its own that nothing here limits.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Self
@@ -167,8 +168,7 @@ def _adam(layers: Layers, lr: float, weight_decay: float) -> Callable[[Layers], 
     def step(gradients: Layers) -> None:
         nonlocal steps
         steps += 1
-        size = lr / (1 - keep**steps)
-        unbias = 1 / np.sqrt(1 - keep_square**steps)
+        size, unbias = lr / (1 - keep**steps), 1 / math.sqrt(1 - keep_square**steps)
         for layer, slope, mean, square in zip(layers, gradients, means, squares, strict=True):
             mean *= keep
             mean += (1 - keep) * slope
@@ -177,6 +177,11 @@ def _adam(layers: Layers, lr: float, weight_decay: float) -> Callable[[Layers], 
             square += (1 - keep_square) * slope
             if layer.ndim > 1:
                 layer *= 1 - lr * weight_decay
-            layer -= size * mean / (float(unbias) * np.sqrt(square) + 1e-8)
+            change = np.sqrt(square)  # in place from here: arrays of this size cost more to make than to change
+            change *= unbias
+            change += 1e-8
+            np.divide(mean, change, out=change)
+            change *= size
+            layer -= change
 
     return step

@@ -45,16 +45,14 @@ class Retrained(SoftmaxHead):
     def _learn_linear(
         self, X: np.ndarray, numbers: np.ndarray, order: Order, random_state: np.random.RandomState
     ) -> None:
-        length = np.sqrt(np.square(X).sum(axis=1).mean()) or X.dtype.type(1)
-        rows = np.column_stack([X / length, np.ones(len(X), X.dtype)])
-        decay = np.full((rows.shape[1], 1), self.weight_decay, X.dtype)
-        decay[-1] = 0  # a bias does not decay
+        length = X.dtype.type(np.sqrt(np.einsum("ij,ij->i", X, X).mean()) or 1)
 
         def slope(weights: np.ndarray, batch: np.ndarray) -> np.ndarray:
-            here = rows[batch]
-            return here.T @ _error(here @ weights, numbers[batch]) + decay * weights
+            rows = X[batch] / length
+            error = _error(rows @ weights[:-1] + weights[-1], numbers[batch])
+            return np.concatenate([rows.T @ error + self.weight_decay * weights[:-1], error.sum(axis=0)[None]])
 
-        start = np.zeros((rows.shape[1], len(self.classes_)), X.dtype)
+        start = np.zeros((X.shape[1] + 1, len(self.classes_)), X.dtype)  # the last row are the biases
         learned = self._descend(start, slope, partial(order, numbers, random_state))
         self.coef_, self.intercept_ = (learned[:-1] / length).T, learned[-1]
 

@@ -198,11 +198,42 @@ def test_early_stopping_takes_the_epoch_that_is_best_for_the_rows_it_watches(los
     assert not hasattr(stopped, "layers_")
 
 
-def test_patience_ends_the_search_at_the_first_best_that_is_not_bettered():
-    X, y = blobs([90, 60], distance=0.4)
-    wrong = 1 - y[60:]  # of rows that say the contrary, each epoch makes more errors
-    stopped = make("mlp", epochs=10**9, patience=2).stopped(X[:60], y[:60], X[60:], wrong)
-    assert stopped.epochs <= 3
+def test_patience_ends_the_search_at_the_first_best_that_is_not_bettered_so_long():
+    X, y = blobs([90, 60, 30], distance=0.4)
+    learn, watch = slice(0, 90), slice(90, 180)
+    values = {
+        "hidden": 64,
+        "lr": 0.01,
+        "batch_size": 8,
+        "weight_decay": 5.0,
+    }  # few rows a step: the loss goes up and down
+    of = losses.of("cross_entropy", np.bincount(y[learn]), np.ones(3), 2.0, 0.9, 0.5, 30.0)
+
+    def watched(epochs):
+        fitted = make("mlp", **values, epochs=epochs).fit(X[learn], y[learn])
+        return of.values(fitted._logits(X[watch]), y[watch]).mean()
+
+    each = [watched(epochs) for epochs in range(1, 13)]
+
+    def expected(patience):
+        lows = [epoch for epoch in range(12) if each[epoch] == min(each[: epoch + 1])]
+        ends = [low for low, after in zip(lows, [*lows[1:], 12 + patience], strict=True) if after - low > patience]
+        return ends[0] + 1
+
+    found = [
+        make("mlp", **values, epochs=12, patience=patience).stopped(X[learn], y[learn], X[watch], y[watch]).epochs
+        for patience in (1, 2, 4, 12)
+    ]
+    assert found == [expected(patience) for patience in (1, 2, 4, 12)]
+    assert len(set(found)) == 3
+
+
+def test_rows_that_come_sorted_by_class_are_learned_as_well():
+    X, y = blobs([64, 64, 64], distance=0.8)
+    order = np.argsort(y, kind="stable")
+    for name in SMALL:
+        head = make(name, epochs=20)
+        assert head.fit(X[order], y[order]).score(X, y) > head.fit(X, y).score(X, y) - 0.03
 
 
 def test_rows_to_watch_of_a_class_that_is_not_learned_are_left_aside():
