@@ -19,12 +19,15 @@ SMALL = {
     "finetune": {"epochs": 2},
     "evaluate": {"draws": 100},
     "heads": {"lightgbm": {"n_estimators": 10}, "mlp": {"epochs": 10, "patience": 3}},
+    "arms": {"both": {"vote": ["none-logistic", "smote-logistic"]}},
+    "grid": {"arms": ["both"]},
 }
-ARMS = [
+PAIRS = [
     f"{resampler}-{head}"
     for resampler in ("none", "smote", "borderline_smote")
     for head in ("logistic", "lightgbm", "mlp")
 ]
+ARMS = [*PAIRS, "both"]
 ARTIFACTS = (
     *("index.parquet", "quarantine.csv", "splits.parquet", "splits.json"),
     *("pixels/00000.npy", "pixels/rows.parquet", "pixels/manifest.json"),
@@ -73,7 +76,7 @@ class Repository:
 
 def _update(values, changed):
     for key, value in changed.items():
-        if isinstance(value, dict) and key != "classes":
+        if isinstance(value, dict) and key not in ("classes", "both"):
             _update(values[key], value)
         else:
             values[key] = value
@@ -98,7 +101,7 @@ def repository(tmp_path_factory):
 
 
 def test_every_stage_runs_and_every_artifact_is_there(repository):
-    fits = {f"fit@{arm}" for arm in ARMS}
+    fits = {*(f"fit@{arm}" for arm in PAIRS), "arm@both"}
     stages = {"index", "split", "pixels", "finetune", "embed", "evaluate", "audit", "report"}
     assert repository.first == stages | fits
     for name in ARTIFACTS:
@@ -144,12 +147,13 @@ def test_with_nothing_to_do_only_the_index_scan_runs(repository):
 def test_a_changed_head_reruns_its_arms_and_what_judges_them(repository):
     repository.change(heads={"logistic": {"C": 0.5}})
     ran = repository.repro()
-    assert {"fit@none-logistic", "fit@smote-logistic", "fit@borderline_smote-logistic", "evaluate", "report"} <= ran
+    assert {"fit@none-logistic", "fit@smote-logistic", "fit@borderline_smote-logistic", "arm@both"} <= ran
+    assert {"evaluate", "report"} <= ran
     assert not ran & {"split", "pixels", "finetune", "embed", "fit@none-mlp", "fit@smote-lightgbm"}
 
 
 def test_an_experiment_with_fewer_heads_runs_from_the_command_line(repository):
-    printed = repository("dvc", "exp", "run", "-S", "grid.heads=[logistic]")
+    printed = repository("dvc", "exp", "run", "-S", "grid.heads=[logistic]", "-S", "grid.arms=[]")
     assert "Running stage 'evaluate'" in printed
     assert "Running stage 'embed'" not in printed
     assert sorted(repository.json("metrics.json")["arms"]) == sorted(arm for arm in ARMS if arm.endswith("-logistic"))

@@ -25,7 +25,7 @@ from pipeline.judge.metrics import Kappa
 from pipeline.params import Params
 
 log = logging.getLogger(__name__)
-PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "lightgbm")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "lightgbm", "numba", "torch")
 SOURCES = provenance.sources(__file__, heads)
 LONG = 600  # seconds that are worth a word before they begin
 COPIES = 4  # of the training rows that one fit holds: itself, and up to three times as many rows resampled

@@ -1,6 +1,9 @@
+import os
+
 import joblib
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from pipeline import engine
 from pipeline.errors import PipelineError
@@ -53,7 +56,9 @@ def test_a_saved_model_predicts_from_features_as_they_are_cached(tmp_path):
     X, y = blobs([60, 40])
     fitted = fit(cases(X, y), np.arange(70), np.arange(70, 100), SMOTE)
     joblib.dump(fitted.models, tmp_path / "head.joblib")
+    before = X.copy()
     np.testing.assert_array_equal(joblib.load(tmp_path / "head.joblib")[0].predict_proba(X[70:]), fitted.probabilities)
+    np.testing.assert_array_equal(X, before)
 
 
 def test_a_class_without_training_rows_has_probability_zero_and_that_is_said():
@@ -121,6 +126,14 @@ def test_folds_in_parallel_give_the_bits_of_one_after_the_other(workers):
         first = np.stack([work(fold) for fold in range(4)])
         again = np.stack(list(engine.map(work, range(4), workers, "folds", threads=True)))
     np.testing.assert_array_equal(first, again)
+
+
+def test_every_library_has_one_thread_and_the_environment_says_so_to_those_that_come():
+    before = dict(os.environ)
+    with arms.one_thread_each():
+        assert {library["num_threads"] for library in threadpool_info()} == {1}
+        assert os.environ["OMP_NUM_THREADS"] == os.environ["OPENBLAS_NUM_THREADS"] == "1"
+    assert dict(os.environ) == before
 
 
 class Stops:

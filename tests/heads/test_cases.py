@@ -26,6 +26,13 @@ def test_a_class_is_in_as_many_folds_as_it_has_patients():
     assert np.bincount(of[y == 0]).tolist() == [30, 30, 30]
 
 
+def test_a_class_is_even_over_folds_whatever_the_rows_of_the_others():
+    y, patients = np.repeat([0, 1], [20, 7]), np.concatenate([np.arange(20), np.repeat([20, 21], [6, 1])])
+    of = patient_folds(y, patients, 2, (0,))
+    assert np.bincount(of[y == 0]).tolist() == [10, 10]
+    assert sorted(np.bincount(of[y == 1]).tolist()) == [1, 6]
+
+
 def test_equal_seeds_give_equal_folds_and_others_others():
     y, patients = np.repeat([0, 1], [40, 20]), np.arange(60)
     one, same, other = (patient_folds(y, patients, 3, (seed,)) for seed in (0, 0, 1))

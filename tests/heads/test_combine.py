@@ -71,6 +71,17 @@ def test_a_stack_has_probabilities_of_every_class_and_equal_seeds_give_equal_one
     assert (one.argmax(1) == of.y[TEST]).mean() > 0.8
 
 
+def test_the_head_of_a_stack_looks_at_log_probabilities_of_which_none_is_minus_infinite():
+    X, y = blobs([100, 50, 30])
+    train = np.flatnonzero((y != 2) & (np.arange(180) < 140))  # so that class C has probability 0
+    stacked = fit(cases(X, y), Stack(MEMBERS, 1.0), train).models[0]
+    said = [model.predict_proba(X) for model in stacked.models]
+    logs = np.log(np.clip(np.hstack(said), 1e-6, None))
+    np.testing.assert_allclose(stacked.predict_proba(X)[:, :2], stacked.head.predict_proba(logs))
+    assert (stacked.predict_proba(X)[:, 2] == 0).all()
+    assert stacked.head.coef_.shape == (1, 6)
+
+
 @pytest.mark.parametrize("kind", [Vote, lambda members: Stack(members, 1.0)])
 def test_only_training_rows_shape_arms_made_of_arms(kind):
     of = of_blobs()

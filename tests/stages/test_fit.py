@@ -339,3 +339,21 @@ def test_the_number_of_workers_changes_no_bit(given):
 def test_an_arm_that_there_is_not_is_an_error(given):
     with pytest.raises(PipelineError, match=r"there is no arm 'smote-logistik'.*did you mean smote-logistic\?"):
         fit.run(given, "smote-logistik")
+
+
+def test_fits_that_memory_does_not_hold_at_once_follow_each_other_and_give_the_same(given, monkeypatch):
+    fit.run(given, ARM)
+    before, asked = artifacts.load_fit(ARM)[0], []
+    monkeypatch.setattr(fit, "available_memory", lambda: 4 * 432 * 12 * 4 * 1.5)  # of 432 training rows of a fold
+    monkeypatch.setattr(
+        fit.engine, "map", lambda work, items, workers, *_, **__: asked.append(workers) or map(work, items)
+    )
+    fit.run(given, ARM)
+    assert asked == [1]
+    pd.testing.assert_frame_equal(artifacts.load_fit(ARM)[0], before)
+
+
+def test_a_fit_that_will_take_long_says_so_before(given, monkeypatch, caplog):
+    monkeypatch.setattr(fit.budget, "seconds", lambda *_: 1800.0)
+    fit.run(given, ARM)
+    assert "smote-logistic: about 3.0 h of one core, or more" in caplog.text  # 2 folds of 3 labels
