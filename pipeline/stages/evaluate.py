@@ -60,7 +60,7 @@ def run(params: Params) -> None:
     judged = judge_all(of, how)
     constant = {name for name, one in of.items() if collapse.is_constant(one.val.predictions)}
     ranked = comparison.rank({name: one.figures["val"] for name, one in judged.items()}, how.select, constant)
-    baselines = {name: baseline(one.arm, params.grid) for name, one in of.items()}
+    baselines = {name: baseline(one.arm, params.grid, reports) for name, one in of.items()}
     seconds = {arm: fit_seconds(report) for arm, report in reports.items()}
     save_verdict(judged, ranked, of, baselines, how.confidence, failed)
     save_arms(judged, ranked, of, baselines, how.select, seconds)
@@ -130,10 +130,14 @@ def judge_all(of: Mapping[str, Contestant], how: Evaluate) -> dict[str, Judged]:
     return judged
 
 
-def baseline(arm: str, grid: Grid) -> str:
-    """The arm with the same head without resampling; "" for an arm without a head of the grid."""
+def baseline(arm: str, grid: Grid, reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """The arm with the same head without resampling; "" where there is none, as for a vote or a stack."""
     pairs = {f"{resampler}-{head}": head for resampler in grid.resamplers for head in grid.heads}
-    return f"none-{pairs[arm]}" if arm in pairs else ""
+    if arm in pairs:
+        return f"none-{pairs[arm]}"
+    head = reports[arm].get("head")
+    alike = (one for one in reports if one in pairs and head and reports[one].get("head") == head)
+    return next((one for one in alike if one.startswith("none-")), "")
 
 
 def fit_seconds(report: Mapping[str, Any]) -> float:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline import choices
 from pipeline.errors import PipelineError
+from pipeline.heads import decisions
 from pipeline.heads.calibration import Shares
 from pipeline.heads.decisions import RULES, Context, Thresholds, Weights
 
@@ -76,6 +77,11 @@ def test_a_tilt_by_the_shares_is_bayes_for_balanced_accuracy():
     np.testing.assert_allclose(np.log(rule.weights[0] / rule.weights[2]) / np.log(6), 1, atol=0.35)
     probabilities, labels = simulate(4000, 1)
     assert balanced_accuracy(rule(probabilities), labels) > 1.1 * balanced_accuracy(probabilities.argmax(1), labels)
+
+
+def test_a_tilt_of_one_makes_all_classes_and_labels_equally_frequent():
+    np.testing.assert_allclose(decisions._tilted(1, RARE.shares, 1).weights, [1, 1 / 3, 1 / 6])
+    np.testing.assert_allclose(decisions._tilted(1, RARE.shares, 2).thresholds, [0.1, 0.3, 0.6])
 
 
 def test_a_tilt_that_gains_nothing_is_none_and_one_of_labels_is_one_number():

@@ -299,6 +299,21 @@ def test_arms_without_resampling_have_moved_operating_points_and_others_a_correc
     np.testing.assert_allclose(ratios, np.array([0.1, 0.3, 0.6]) * 3)
 
 
+def test_a_single_arm_has_the_baseline_of_its_head_and_a_vote_has_none(given):
+    write_counted({})
+    for arm, of in {
+        "fewer": {"head": {"name": "logistic"}},
+        "other": {"head": {"name": "logistic", "C": 2}},
+        "all": {},
+    }.items():
+        folds = [{"fold": fold, "seconds_resample": 0.25, "seconds_fit": 1.0} for fold in (0, 1)]
+        artifacts.save_fit(arm, fitted(1.5), [], {"folds": folds, **of})
+    grid = params.Grid(resamplers=["none"], heads=["logistic"], arms=["fewer", "other", "all"])
+    evaluate.run(dataclasses.replace(given, grid=grid))
+    table = read("arms.csv").fillna("").set_index("arm")["baseline"]
+    assert table[["fewer", "other", "all"]].tolist() == ["none-logistic", "", ""]
+
+
 def test_figures_of_a_variant_are_those_of_its_decided_classes_and_calibrated_probabilities(given):
     write_counted({"smote-logistic": dict.fromkeys("ABC", 60)})
     evaluate.run(given)
@@ -307,8 +322,10 @@ def test_figures_of_a_variant_are_those_of_its_decided_classes_and_calibrated_pr
     expected = metrics.score(
         test["label"].map(CLASSES.index).to_numpy(), corrected / corrected.sum(axis=1, keepdims=True)
     )
-    found = json.loads(artifacts.METRICS.read_text())["arms"]["smote-logistic+prior"]["test"]
+    of = json.loads(artifacts.METRICS.read_text())["arms"]
+    found, plain = of["smote-logistic+prior"]["test"], of["smote-logistic"]["test"]
     assert {name: found[name] for name in metrics.METRICS} == pytest.approx(expected, rel=1e-5)
+    assert all(found[f"{name}_low"] != plain[f"{name}_low"] for name in ("brier", "log_loss", "auc", "kappa"))
     counts = json.loads((artifacts.EVALUATION / "confusion.json").read_text())["smote-logistic+prior"]
     np.testing.assert_array_equal(np.sum(counts, axis=0), np.bincount(corrected.argmax(axis=1), minlength=3))
 
