@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-STRIP = 64  # columns that are compared at once before any is looked at alone
+STRIP = 32  # columns that are compared at once before any is looked at alone
 LOOSE = {"nnan", "nsz", "reassoc", "contract"}  # infinite values occur
 
 

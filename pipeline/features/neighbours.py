@@ -49,8 +49,8 @@ class Group:
         own = np.arange(len(self.plain))
         return (
             np.concatenate([self.plain, self.mixtures]).astype(np.int64),
-            np.concatenate([own, self.first]),
-            np.concatenate([own, self.second]),
+            np.concatenate([own, self.first]).astype(np.int32),
+            np.concatenate([own, self.second]).astype(np.int32),
             np.concatenate([np.zeros(len(own), np.float32), self.share.astype(np.float32)]),
         )
 
@@ -83,6 +83,44 @@ def nearest(
     return search.ranked(queries)
 
 
+def nearest_of_classes(
+    X: np.ndarray,
+    y: np.ndarray,
+    labels: Sequence[int],
+    k_any: int,
+    k_own: int,
+    owners: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two tables of the rows of some classes from the same products: their nearest of any class, and of their own.
+
+    Args:
+        X: (n, D) float32, finite.
+        y: class numbers, (n,) int.
+        labels: classes whose rows ask.
+        k_any: at most n - 1.
+        k_own: of a class with fewer other rows, -1 stands after them.
+        owners: rows of the same owner do not find each other within a class, (n,) int.
+
+    Returns:
+        (n, k_any) and (n, k_own) int32, -1 in the rows of other classes.
+    """
+    everything = np.arange(len(X))
+    asked = np.flatnonzero(np.isin(y, labels))
+    of_any, of_own = _Search(X, k_any, everything, None, BUDGET), _Search(X, k_own, everything, owners, BUDGET, y)
+    of_any.measure(everything)
+    of_own.halves = of_any.halves
+    groups = [Group(np.flatnonzero(y == label)) for label in labels]
+    others = Group(np.flatnonzero(~np.isin(y, labels)))
+    for number, one in enumerate(groups):
+        for other in groups[number:]:
+            of_any.pairs(one, other, also=of_own if one is other else None)
+        of_any.pairs(one, others, both=False)
+    tables = np.full((len(X), k_any), -1, np.int32), np.full((len(X), k_own), -1, np.int32)
+    for table, search in zip(tables, (of_any, of_own), strict=True):
+        table[asked] = search.ranked(asked)
+    return tables
+
+
 def nearest_with_mixtures(X: np.ndarray, k: int, groups: Sequence[Group], budget: int = BUDGET) -> np.ndarray:
     """The k nearest other rows of each row of X, as `nearest`, where the rows of X are those of the groups.
 
@@ -106,8 +144,16 @@ def nearest_with_mixtures(X: np.ndarray, k: int, groups: Sequence[Group], budget
 class _Search:
     """Candidates of the rows of X while blocks of inner products are offered."""
 
-    def __init__(self, X: np.ndarray, k: int, pool: np.ndarray, owners: np.ndarray | None, budget: int) -> None:
-        self.X, self.k, self.pool, self.budget = X, k, pool, budget
+    def __init__(
+        self,
+        X: np.ndarray,
+        k: int,
+        pool: np.ndarray,
+        owners: np.ndarray | None,
+        budget: int,
+        classes: np.ndarray | None = None,  # a row finds those of its class only
+    ) -> None:
+        self.X, self.k, self.pool, self.budget, self.classes = X, k, pool, budget, classes
         self.owners = np.arange(len(X)) if owners is None else owners.astype(np.int64)
         total = sum((X[ids].sum(axis=0, dtype=np.float64) for ids in _parts(pool)), np.zeros(X.shape[1]))
         self.mean = (total / len(pool)).astype(np.float32)
@@ -118,7 +164,9 @@ class _Search:
 
     def block(self, ids: np.ndarray) -> np.ndarray:
         """Centred rows, (len(ids), D) float32: products of rows far from the origin would hide their differences."""
-        return np.subtract(self.X[ids], self.mean, dtype=np.float32)
+        rows = self.X[ids].astype(np.float32, copy=False)
+        rows -= self.mean
+        return rows
 
     def measure(self, ids: np.ndarray) -> None:
         """Half the squared length of rows."""
@@ -126,10 +174,12 @@ class _Search:
             rows = self.block(part)
             self.halves[part] = np.einsum("ij,ij->i", rows, rows) / 2
 
-    def pairs(self, one: Group, other: Group, both: bool = True) -> None:
-        """Offer the rows of the second group to those of the first, and if `both` the other way round."""
+    def pairs(self, one: Group, other: Group, both: bool = True, also: "_Search | None" = None) -> None:
+        """Offer the rows of the second group to those of the first, if `both` the other way round, and `also` there."""
         from pipeline.features.nearest_kernels import offer
 
+        if not len(one.plain) or not len(other.plain):
+            return
         same = one is other
         ids, first, second, share = other.rows
         for rows, left, number in self.tiles(one, len(other.plain)):
@@ -137,7 +187,9 @@ class _Search:
             columns = (ids[skip:], first[skip:] - skip, second[skip:] - skip, share[skip:])
             begin = number + 1 - skip if same else np.zeros(len(number), np.int64)
             products = self.products(left, other.plain[skip:])
-            offer(products, rows, begin, columns, self.halves, self.owners, both, self.values, self.found, self.worst)
+            for to in filter(None, (self, also)):
+                offer(products, rows, begin, columns, to.halves, to.owners, both, to.values, to.found, to.worst)
+            del products  # before there is another one
 
     def tiles(self, group: Group, width: int) -> Iterator[tuple[Rows, np.ndarray, np.ndarray]]:
         """Parts of a group: its rows, the positions in X that products are taken of, and the rows' numbers in it.
@@ -157,20 +209,23 @@ class _Search:
             if count > most:
                 places, local = np.unique(np.concatenate([first[part], second[part]]), return_inverse=True)
                 p, q = local.reshape(2, -1)
-                yield (ids[part], p, q, share[part]), group.plain[places], part
+                yield (ids[part], p.astype(np.int32), q.astype(np.int32), share[part]), group.plain[places], part
             else:
-                own = np.arange(len(part))
+                own = np.arange(len(part), dtype=np.int32)
                 yield (ids[part], own, own, np.zeros(len(part), np.float32)), ids[part], part
             start += len(part)
 
     def products(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Inner products of rows, (len(left), len(right)) float32."""
-        out = np.empty((len(left), len(right)), np.float32)
+        out, square = np.empty((len(left), len(right)), np.float32), np.array_equal(left, right)
         for top in range(0, len(left), BLOCK):
             rows = self.block(left[top : top + BLOCK])
             for begin in range(0, len(right), BLOCK):
-                columns = self.block(right[begin : begin + BLOCK])
-                np.matmul(rows, columns.T, out=out[top : top + BLOCK, begin : begin + BLOCK])
+                here = out[top : top + BLOCK, begin : begin + BLOCK]
+                if square and begin < top:
+                    here[:] = out[begin : begin + BLOCK, top : top + BLOCK].T
+                else:
+                    np.matmul(rows, self.block(right[begin : begin + BLOCK]).T, out=here)
         return out
 
     def ranked(self, asked: np.ndarray) -> np.ndarray:
@@ -196,6 +251,8 @@ class _Search:
             lengths = (rows**2).sum(axis=1)[:, None] + (columns**2).sum(axis=1)
             squared[:, begin : begin + BLOCK] = lengths - 2 * rows @ columns.T
         squared[self.owners[asked][:, None] == self.owners[self.pool]] = np.inf
+        if self.classes is not None:
+            squared[self.classes[asked][:, None] != self.classes[self.pool]] = np.inf
         limits = np.partition(squared, self.k - 1, axis=1)[:, self.k - 1] + 1e-9 * float(self.halves.max())
         return np.stack([self._first(*each) for each in zip(asked, squared, limits, strict=True)])
 
@@ -213,6 +270,8 @@ def _parts(ids: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
 def _most_rows(first: np.ndarray, second: np.ndarray, most: int) -> int:
     """How many of the first mixtures come from at most so many rows."""
     low, high = 0, len(first)
+    if len(np.unique(np.concatenate([first, second]))) <= most:
+        return high
     while low < high:
         middle = (low + high + 1) // 2
         if len(np.unique(np.concatenate([first[:middle], second[:middle]]))) <= most:

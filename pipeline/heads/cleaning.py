@@ -72,7 +72,7 @@ def smote_enn(
 
 def _neighbours(made: Resampled, k: int) -> np.ndarray:
     """Neighbours of real and synthetic rows; half as much memory as they take is used besides."""
-    budget = max(BUDGET // 4, min(8 * BUDGET, int(0.35 * made.X.nbytes)))
+    budget = max(BUDGET // 4, min(8 * BUDGET, int(0.4 * made.X.nbytes)))
     return nearest_with_mixtures(made.X, k, _groups(made), budget)
 
 

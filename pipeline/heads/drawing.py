@@ -79,8 +79,8 @@ def assemble(rows: Rows, X: np.ndarray, drawn: dict[int, Drawn], notes: dict[int
 
 def write_mixtures(X: np.ndarray, parents: np.ndarray, shares: np.ndarray, out: np.ndarray) -> None:
     """Rows X[a] + share · (X[b] - X[a]) into `out`, rounded as imbalanced-learn rounds them."""
-    for start in range(0, len(out), PART):
-        part = slice(start, start + PART)
+    for start in range(0, len(out), PART // 16):
+        part = slice(start, start + PART // 16)
         one = X[parents[part, 0]]
         out[part] = one + shares[part, None] * (X[parents[part, 1]] - one)
 
@@ -117,6 +117,7 @@ class Kin:
         own: positions of the class, (c,) int.
         k: neighbours that each of them has, at most as many as asked for; 0: no mixture can be made.
         note: why it is fewer.
+        known: the neighbours of every row, if they are, (n, k or more) int32.
     """
 
     rows: Rows
@@ -124,21 +125,24 @@ class Kin:
     k: int
     cross_patient: bool
     note: str
+    known: np.ndarray | None = None
 
     def table(self, queries: np.ndarray | None = None) -> np.ndarray:
         """The k nearest of each row of the class, or of some, (q, k) int32."""
+        if self.known is not None:
+            return self.known[self.own if queries is None else queries, : self.k]
         return nearest(self.rows.X, self.k, queries, self.own, self.rows.patients if self.cross_patient else None)
 
 
-def kin(rows: Rows, label: int, k: int, cross_patient: bool) -> Kin:
+def kin(rows: Rows, label: int, k: int, cross_patient: bool, known: np.ndarray | None = None) -> Kin:
     """The neighbours that a class has for k asked for."""
     own = np.flatnonzero(rows.y == label)
     alone = int(np.bincount(np.unique(rows.patients[own], return_inverse=True)[1]).max()) if cross_patient else 1
     others = len(own) - alone
     if others >= k:
-        return Kin(rows, own, k, cross_patient, "")
+        return Kin(rows, own, k, cross_patient, "", known)
     if not others:
         return Kin(rows, own, 0, cross_patient, "one row" if len(own) == 1 else "all its rows are of one patient")
     shrunk = f"{others} neighbour{'s' if others > 1 else ''} instead of {k}, since "
     why = f"a patient has {alone} of its {len(own)} rows" if alone > 1 else f"it has {len(own)} rows"
-    return Kin(rows, own, others, cross_patient, shrunk + why)
+    return Kin(rows, own, others, cross_patient, shrunk + why, known)

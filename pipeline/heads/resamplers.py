@@ -2,6 +2,7 @@
 
 One signature: (rows: Rows, random_state, **values) → Resampled. Real rows come first and unchanged;
 a RandomState, not an integer, is passed on: with an integer, imbalanced-learn restarts the stream for each class.
+What takes long or much memory is known before: `costs.foretell`.
 """
 
 from collections.abc import Callable

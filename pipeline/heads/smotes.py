@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from pipeline.features.neighbours import nearest
+from pipeline.features.neighbours import nearest, nearest_of_classes
 from pipeline.heads.drawing import Drawn, between, by_class, kin, repeated
 from pipeline.heads.rows import Resampled, Rows, Strategy
+from pipeline.heads.strategy import lacking
 
 Neighbours = Annotated[int, Field(ge=1)]
 
@@ -43,15 +44,16 @@ def borderline_smote(
     to neighbours of any class, to those of others at most half of the way. A class with no row in danger takes SMOTE.
     """
 
+    m = min(m_neighbors, len(rows.y) - 1)
+    around, known = _tables(rows, strategy, m, k_neighbors, cross_patient)
+
     def draw(label: int, size: int) -> Drawn:
-        family = kin(rows, label, k_neighbors, cross_patient)
-        m = min(m_neighbors, len(rows.y) - 1)
-        around = nearest(rows.X, m, family.own)
-        enemies = (rows.y[around] != label).sum(axis=1)
+        family = kin(rows, label, k_neighbors, cross_patient, known)
+        enemies = (rows.y[around[family.own]] != label).sum(axis=1)
         danger = family.own[(enemies >= m / 2) & (enemies < m)]
         if not len(danger) or not family.k:
             why = "no row in danger, smote instead of borderline_smote" if family.k else ""
-            return smote_class(rows, label, size, random_state, k_neighbors, cross_patient, why)
+            return smote_class(rows, label, size, random_state, k_neighbors, cross_patient, why, known)
         if kind == 1:
             return Drawn(*between(danger, family.table(danger), size, random_state), family.note)
         owners = rows.patients if cross_patient else None
@@ -76,17 +78,18 @@ def adasyn(
     as asked for. A class with no such neighbour takes SMOTE.
     """
 
+    around, known = _tables(rows, strategy, min(n_neighbors, len(rows.y) - 1), n_neighbors, cross_patient)
+
     def draw(label: int, size: int) -> Drawn:
-        family = kin(rows, label, n_neighbors, cross_patient)
-        around = nearest(rows.X, min(n_neighbors, len(rows.y) - 1), family.own)
-        hardness = (rows.y[around] != label).mean(axis=1)
+        family = kin(rows, label, n_neighbors, cross_patient, known)
+        hardness = (rows.y[around[family.own]] != label).mean(axis=1)
         if not hardness.any() or not family.k:
             why = "no neighbour of another class, smote instead of adasyn" if family.k else ""
-            return smote_class(rows, label, size, random_state, n_neighbors, cross_patient, why)
+            return smote_class(rows, label, size, random_state, n_neighbors, cross_patient, why, known)
         each = np.rint(hardness / hardness.sum() * size).astype(int)
         if not each.any():
             why = f"{size} rows for {len(each)} hard ones, smote instead of adasyn"
-            return smote_class(rows, label, size, random_state, n_neighbors, cross_patient, why)
+            return smote_class(rows, label, size, random_state, n_neighbors, cross_patient, why, known)
         start = np.repeat(np.arange(len(each)), each)
         column = random_state.choice(family.k, len(start))
         parents = np.stack([family.own[start], family.table()[start, column]], axis=1)
@@ -103,10 +106,19 @@ def smote_class(
     k_neighbors: int,
     cross_patient: bool,
     why: str = "",
+    known: np.ndarray | None = None,
 ) -> Drawn:
     """SMOTE of one class, or where it has no two rows to mix, its rows again; `why` it takes the place of another."""
-    family = kin(rows, label, k_neighbors, cross_patient)
+    family = kin(rows, label, k_neighbors, cross_patient, known)
     note = "; ".join(filter(None, [why, family.note]))
     if not family.k:
         return repeated(rows, label, size, random_state, f"{note}, random_over instead of mixtures")
     return Drawn(*between(family.own, family.table(), size, random_state), note)
+
+
+def _tables(
+    rows: Rows, strategy: Strategy, k_any: int, k_own: int, cross_patient: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbours of the rows of the classes that lack some: of any class, and of their own."""
+    labels = list(lacking(rows.y, strategy)[0])
+    return nearest_of_classes(rows.X, rows.y, labels, k_any, k_own, rows.patients if cross_patient else None)
