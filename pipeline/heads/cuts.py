@@ -3,52 +3,57 @@
 A row is decided as the class of highest weight × probability. The figures are those of `judge.metrics`, from counts.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-ROUNDS = 20  # through all classes; what can still gain by then is noise
+ROUNDS = 20  # through all classes
+LITTLE = 1e-3  # what a round must gain for another one
 SAME = 1e-9  # relative: two rows whose cuts are as close can't be parted
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What C ways to decide the same rows come to."""
-
-    hits: np.ndarray  # (C, K) rows of each class decided as such
-    predicted: np.ndarray  # (C, K) rows decided as each class
-    cost: np.ndarray  # (C,) sum of the disagreement of label and decision
 
 
 @dataclass(frozen=True)
 class Objective:
     """A metric of decisions, to be raised.
 
+    Figures are those of `judge.metrics`, but 0 where there is none, and balanced accuracy is not adjusted for chance.
+
     Attributes:
         metric: macro_f1, kappa or balanced_accuracy_adjusted.
         true: rows of each class, (K,).
         disagreement: of label and decision in kappa, (K, K).
-        of: classes whose mean F1 is meant; of absent and present only the latter.
+        weights: of each class in the mean, (K,); 0 for one without rows.
     """
 
     metric: str
     true: np.ndarray
     disagreement: np.ndarray
-    of: Sequence[int]
+    weights: np.ndarray
 
-    def __call__(self, counts: Counts) -> np.ndarray:
-        """Figures, (C,) float64: as those of `judge.metrics`, but 0 where there is none; not adjusted for chance."""
+    def __call__(self, decided: np.ndarray, labels: np.ndarray) -> float:
+        """Of decided classes and labels, (n,) int each."""
+        classes = np.arange(len(self.true))
+        hits = np.bincount(labels[decided == labels], minlength=len(classes))
+        predicted = np.bincount(decided, minlength=len(classes))
         if self.metric == "kappa":
-            chance = counts.predicted @ (self.true @ self.disagreement)
-            return 1 - np.divide(counts.cost * self.true.sum(), chance, out=np.ones(len(chance)), where=chance > 0)
-        there = [number for number in self.of if self.true[number]]
-        if not there:
-            return np.zeros(len(counts.hits))
-        hits, true = counts.hits[:, there], self.true[there]
-        if self.metric == "macro_f1":
-            return (2 * hits / (true + counts.predicted[:, there])).mean(axis=1)
-        return (hits / true).mean(axis=1)
+            seen = self.disagreement[labels, decided].sum(keepdims=True)
+            return float(self.agreement(seen, (predicted @ self.chances)[None])[0])
+        return float(self.terms(classes, hits, predicted).sum())
+
+    @property
+    def chances(self) -> np.ndarray:
+        """What a row decided as each class disagrees with all labels, (K,)."""
+        return self.true @ self.disagreement
+
+    def agreement(self, seen: np.ndarray, chance: np.ndarray) -> np.ndarray:
+        """Kappa, (C,), from the sums of disagreement with the own label and with all labels."""
+        return 1 - np.divide(seen * self.true.sum(), chance, out=np.ones(len(chance)), where=chance > 0)
+
+    def terms(self, numbers: np.ndarray, hits: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """What classes `numbers` (m,) add to the mean with these hits and predictions, (m,)."""
+        true = self.true[numbers]
+        over, under = (2 * hits, true + predicted) if self.metric == "macro_f1" else (hits, true)
+        return self.weights[numbers] * over / np.maximum(under, 1)
 
 
 def objective(metric: str, labels: np.ndarray, classes: int, kappa: str, label: bool = False) -> Objective:
@@ -56,16 +61,9 @@ def objective(metric: str, labels: np.ndarray, classes: int, kappa: str, label: 
     grade = np.arange(classes)
     distance = np.abs(grade[:, None] - grade).astype(float)
     weighted = {"quadratic": distance**2, "linear": distance, "none": (distance > 0).astype(float)}[kappa]
-    of = [1] if label and metric == "macro_f1" else range(classes)
-    return Objective(metric, np.bincount(labels, minlength=classes), weighted, of)
-
-
-def count(decided: np.ndarray, labels: np.ndarray, goal: Objective) -> Counts:
-    """Of one way to decide, (n,) int, as Counts of length 1."""
-    classes = len(goal.true)
-    hits = np.bincount(labels[decided == labels], minlength=classes)
-    predicted = np.bincount(decided, minlength=classes)
-    return Counts(hits[None], predicted[None], goal.disagreement[labels, decided].sum(keepdims=True))
+    true = np.bincount(labels, minlength=classes)
+    meant = (true > 0) & (grade > 0 if label and metric == "macro_f1" else True)
+    return Objective(metric, true, weighted, meant / max(meant.sum(), 1))
 
 
 def ascend(probabilities: np.ndarray, labels: np.ndarray, goal: Objective) -> np.ndarray:
@@ -80,7 +78,7 @@ def ascend(probabilities: np.ndarray, labels: np.ndarray, goal: Objective) -> np
     """
     classes = probabilities.shape[1]
     weights = np.ones(classes)
-    best = goal(count((weights * probabilities).argmax(axis=1), labels, goal))[0]
+    best = goal((weights * probabilities).argmax(axis=1), labels)
     moved = [1] if classes == 2 else np.argsort(goal.true, kind="stable").tolist()  # rare classes first
     for _ in range(1 if classes == 2 else ROUNDS):
         before = best
@@ -88,7 +86,7 @@ def ascend(probabilities: np.ndarray, labels: np.ndarray, goal: Objective) -> np
             cut, value = _best_cut(probabilities, labels, weights, number, goal)
             if value > best + SAME:
                 weights[number], best = cut, value
-        if best <= before:
+        if best <= before + LITTLE:
             break
     return weights / weights[0]
 
@@ -108,28 +106,41 @@ def _best_cut(
     ratios = rivals[turning] / own[turning]
     order = np.argsort(ratios, kind="stable")
     turning, ratios = turning[order], ratios[order]
-    values = goal(_swept(other, labels, turning, number, goal))
     cuts, ends = _between(ratios)
-    values = values[ends]
+    values = _swept(other, labels, turning, number, goal)[ends]
     good = np.flatnonzero(values >= values.max() - SAME)
     near = good[np.abs(np.log(cuts[good] / weights[number])).argmin()]
     return float(cuts[near]), float(values[near])
 
 
-def _swept(other: np.ndarray, labels: np.ndarray, turning: np.ndarray, number: int, goal: Objective) -> Counts:
-    """Counts as the first 0, 1, … of the rows `turning` are decided as class `number` and the rest as `other`."""
-    start = count(other, labels, goal)
+def _swept(other: np.ndarray, labels: np.ndarray, turning: np.ndarray, number: int, goal: Objective) -> np.ndarray:
+    """The metric, (m + 1,), as the first 0, 1, … m of the rows `turning` are decided as class `number`, not `other`."""
     label, left = labels[turning], other[turning]
+    if goal.metric == "kappa":
+        seen = goal.disagreement[labels, other].sum() + _running(
+            goal.disagreement[label, number] - goal.disagreement[label, left]
+        )
+        chance = goal.chances[other].sum() + _running(goal.chances[number] - goal.chances[left])
+        return goal.agreement(seen, chance)
     classes = np.arange(len(goal.true))
-    lost_hits = (left == label)[:, None] & (label[:, None] == classes)
-    hits = (label == number)[:, None] & (classes == number)
-    gains = (
-        hits.astype(int) - lost_hits,
-        (classes == number).astype(int) - (left[:, None] == classes),
-        goal.disagreement[label, number] - goal.disagreement[label, left],
-    )
-    parts = zip((start.hits, start.predicted, start.cost), gains, strict=True)
-    return Counts(*(np.concatenate([first, first + np.cumsum(gain, axis=0)]) for first, gain in parts))
+    hits = np.bincount(labels[other == labels], minlength=len(classes))
+    predicted = np.bincount(other, minlength=len(classes))
+    # Each row takes one prediction from its own class alone, so classes are gone through one after another.
+    order = np.argsort(left, kind="stable")
+    own, found = left[order], (label == left)[order].astype(int)
+    starts = np.searchsorted(own, classes)
+    gone = np.arange(len(own)) - starts[own]
+    lost = _running(found)[:-1] - _running(found)[starts[own]]
+    before, after = hits[own] - lost, predicted[own] - gone
+    change = np.empty(len(own))
+    change[order] = goal.terms(own, before - found, after - 1) - goal.terms(own, before, after)
+    gained = goal.terms(np.full(len(own) + 1, number), _running(label == number), np.arange(len(own) + 1))
+    return goal.terms(classes, hits, predicted).sum() + _running(change) + gained
+
+
+def _running(values: np.ndarray) -> np.ndarray:
+    """Sum of the first 0, 1, … n, (n + 1,)."""
+    return np.concatenate([[0], np.cumsum(values)])
 
 
 def _between(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

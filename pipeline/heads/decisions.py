@@ -215,12 +215,12 @@ def _value(rule: Rule, probabilities: np.ndarray, labels: np.ndarray, goals: Seq
     """The metric of a rule's decisions; of labels the mean over those both present and absent."""
     decided = rule(probabilities)
     if labels.ndim == 1:
-        return float(goals[0](cuts.count(decided, labels, goals[0]))[0])
+        return goals[0](decided, labels)
     values = []
     for marks, chosen, goal in zip(labels.T, decided.T.astype(int), goals, strict=True):
         known = marks >= 0
         if goal.true.all():
-            values.append(goal(cuts.count(chosen[known], marks[known].astype(int), goal))[0])
+            values.append(goal(chosen[known], marks[known].astype(int)))
     return float(np.mean(values)) if values else 0.0
 
 
