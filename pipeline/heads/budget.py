@@ -1,21 +1,22 @@
 """What fits will take, said before they start."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.heads import limits
+from pipeline.heads import costs, limits
 from pipeline.heads.cases import Cases
 from pipeline.heads.entries import Entry
 from pipeline.heads.named import Arm, Pair, Stack
 from pipeline.heads.protocol import Protocol
+from pipeline.heads.rows import Strategy
 from pipeline.heads.strategy import available_memory
 
 
 def seconds(cases: Cases, train: np.ndarray, asked: int, arm: Arm, protocol: Protocol) -> float:
-    """Roughly what the slow heads of an arm take on one core, on the training rows as they are.
+    """Roughly what resampling and the slow heads of an arm take on one core, heads on the training rows as they are.
 
     Args:
         cases: rows of the fold.
@@ -23,14 +24,27 @@ def seconds(cases: Cases, train: np.ndarray, asked: int, arm: Arm, protocol: Pro
         asked: rows to predict.
         arm: with all fits that its lists and its stacks ask for.
         protocol: how many those are.
+
+    Raises:
+        PipelineError: a strategy names no class.
     """
     if isinstance(arm, Pair):
-        one = _cost(arm.head, cases.counts(train[cases.y[train] >= 0]), cases.X.shape[1], asked)
-        combinations = prod(len(values) for entry in (arm.resampler, arm.head) for values in entry.lists.values())
-        fits = 1 + (protocol.folds - 1) * combinations * (combinations > 1)
-        return fits * one.seconds if one else 0.0
+        counts, dims = cases.counts(train[cases.y[train] >= 0]), cases.X.shape[1]
+        ways, heads = (prod(map(len, entry.lists.values())) for entry in (arm.resampler, arm.head))
+        rounds = (protocol.folds - 1) * (ways * heads > 1)  # inner folds have that many times the training rows
+        head = _cost(arm.head, counts, dims, asked)
+        resampling = max(
+            costs.cost(one.name, counts.tolist(), dims, _strategy(one, cases.classes)).seconds
+            for one in arm.resampler.each()
+        )
+        return (1 + rounds * ways) * resampling + (1 + rounds * ways * heads) * (head.seconds if head else 0.0)
     each = sum(seconds(cases, train, asked, member, protocol) for member in arm.members.values())
     return each * (protocol.folds if isinstance(arm, Stack) else 1)
+
+
+def refuse_too_many(entry: Entry, classes: Sequence[str], counts: np.ndarray, dims: int) -> None:
+    """Raise a PipelineError for a resampler whose rows would not fit into memory."""
+    costs.foretell(entry.name, counts.tolist(), dims, _strategy(entry, classes))
 
 
 def refuse_too_large(entry: Entry, counts: np.ndarray, dims: int) -> None:
@@ -39,6 +53,11 @@ def refuse_too_large(entry: Entry, counts: np.ndarray, dims: int) -> None:
     if found and found.bytes > free:
         what = f"{entry.name} would take {found} on {counts.sum()} rows, and {free / 1e9:.1f} GB of memory are free"
         raise PipelineError("fit", what, "take fewer or smaller trees, or a head that grows no faster than its rows")
+
+
+def _strategy(entry: Entry, classes: Sequence[str]) -> Strategy:
+    """What a resampler, of which no value is a list, is asked for."""
+    return entry.bound(classes).keywords.get("strategy", entry.value("strategy")) or "full"
 
 
 def _cost(entry: Entry, counts: Iterable[int], dims: int, asked: int) -> limits.Cost | None:

@@ -9,7 +9,7 @@ import difflib
 import inspect
 import json
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
@@ -56,7 +56,12 @@ class Entry:
         """The entry with these values."""
         return Entry(self.kind, self.name, {**self.values, **values}, self.where)
 
-    def bound(self, classes: Sequence[str]) -> Callable[..., Any]:
+    def each(self) -> "Iterator[Entry]":
+        """An entry for each combination of the values to choose from."""
+        lists = self.lists
+        return (self.chosen(dict(zip(lists, values, strict=True))) for values in product(*lists.values()))
+
+    def bound(self, classes: Sequence[str]) -> "partial[Any]":
         """The factory with its values, of which none is a list to choose from.
 
         Raises:
@@ -70,9 +75,8 @@ class Entry:
 
     def check_classes(self, classes: Sequence[str]) -> None:
         """Raise the PipelineErrors of `bound` for every value, those to choose from among them."""
-        lists = self.lists
-        for values in product(*lists.values()):
-            self.chosen(dict(zip(lists, values, strict=True))).bound(classes)
+        for one in self.each():
+            one.bound(classes)
 
     def faults(self, multilabel: bool) -> list[str]:
         """What is wrong with name and values, each fault a line."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.heads import scaling
-from pipeline.heads.budget import refuse_too_large
+from pipeline.heads.budget import refuse_too_large, refuse_too_many
 from pipeline.heads.cases import Cases, carve
 from pipeline.heads.entries import Entry
 from pipeline.heads.named import Pair
@@ -103,6 +103,7 @@ def prepare(cases: Cases, rows: np.ndarray, resampler: Entry, seed: tuple[int, .
     if size > free:
         what = f"the training rows take {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free"
         raise PipelineError("fit", what, "use a machine with more memory, or fewer features or images")
+    refuse_too_many(resampler, cases.classes, cases.counts(rows), cases.X.shape[1])
     X = scaling.take(cases.X, rows)
     scale = scaling.fit(X)
     scaled = Rows(scale.scale(X), cases.y[rows], cases.patients[rows])

@@ -27,7 +27,7 @@ from pipeline.params import Params
 log = logging.getLogger(__name__)
 PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "lightgbm", "numba", "torch")
 SOURCES = provenance.sources(__file__, heads)
-LONG = 600  # seconds that are worth a word before they begin
+LONG = 120  # seconds that are worth a word before they begin
 COPIES = 4  # of the training rows that one fit holds: itself, and up to three times as many rows resampled
 
 
@@ -80,7 +80,7 @@ def _fit_folds(
     protocol = _protocol(params)
     expected = sum(_seconds(asked, plan, protocol) for asked in questions)
     if expected > LONG:
-        log.warning("%s: about %.1f h of one core, or more", arm, expected / 3600)
+        log.warning("%s: about %.0f minutes of one core, or more", arm, expected / 60)
     with warnings.catch_warnings(record=True) as caught, arms.one_thread_each():
         warnings.simplefilter("always")
         work = partial(_fit, plan=plan, protocol=protocol, arm=arm)

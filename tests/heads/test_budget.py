@@ -23,9 +23,23 @@ def test_a_search_and_a_stack_take_what_their_fits_take(of):
     once = seconds(of, FOREST)
     assert once > 0
     lists = pair("smote", "random_forest", {"k_neighbors": [3, 5]}, {"n_estimators": [50, 100]})
-    assert seconds(of, lists) == pytest.approx((1 + 2 * 4) * once)
+    assert seconds(of, lists) == pytest.approx((1 + 2 * 4) * once, rel=1e-3)  # SMOTE of 80 rows is nothing
     assert seconds(of, Vote({"a": FOREST, "b": FOREST})) == pytest.approx(2 * once)
     assert seconds(of, Stack({"a": FOREST, "b": pair()}, 1.0)) == pytest.approx(3 * once)
+
+
+def test_resampling_is_done_once_for_all_heads_that_are_tried_on_it():
+    of = cases(np.zeros((20_000, 512), np.float32), np.repeat([0, 1], [12_000, 8_000]))
+    arm = pair("smote", of_head={**LOGISTIC, "C": [0.1, 1.0]}), pair("smote")
+    chosen, once = (budget.seconds(of, np.arange(20_000), 0, one, PROTOCOL) for one in arm)
+    assert chosen == pytest.approx(3 * once)
+    assert 0.2 < once < 5
+
+
+def test_a_strategy_by_names_of_classes_is_known(of):
+    named = pair("smote", of_resampler={"strategy": {"B": 10**11}})
+    with pytest.raises(PipelineError, match=r"smote of 80 rows of 6 features: takes about 3352\.8 GiB of memory"):
+        arms.fit_fold(of, np.arange(80), np.arange(80, 100), named, PROTOCOL, (0, 0))
 
 
 def test_what_grows_no_faster_than_its_rows_is_not_counted(of):

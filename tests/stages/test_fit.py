@@ -356,4 +356,4 @@ def test_fits_that_memory_does_not_hold_at_once_follow_each_other_and_give_the_s
 def test_a_fit_that_will_take_long_says_so_before(given, monkeypatch, caplog):
     monkeypatch.setattr(fit.budget, "seconds", lambda *_: 1800.0)
     fit.run(given, ARM)
-    assert "smote-logistic: about 3.0 h of one core, or more" in caplog.text  # 2 folds of 3 labels
+    assert "smote-logistic: about 180 minutes of one core, or more" in caplog.text  # 2 folds of 3 labels
