@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from inspect import signature
 
 import joblib
 import numpy as np
@@ -108,6 +109,15 @@ def test_a_weight_of_a_class_without_rows_is_no_obstacle(name):
 def test_a_cost_matrix_that_makes_no_sense_is_refused_as_the_head_is_made(name):
     with pytest.raises(PipelineError, match="cost: a right answer costs something: class"):
         make(name, classes=2, cost=[[0.0, 1.0], [1.0, 2.0]])
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if "patience" in signature(HEADS[name]).parameters])
+def test_patience_makes_a_head_that_can_be_stopped(name):
+    X, y = blobs([90, 60])
+    assert not hasattr(make(name, classes=2, patience=None), "stopped")
+    copy = make(name, classes=2, patience=2).stopped(X[:100], y[:100], X[100:], y[100:])
+    assert copy.patience is None
+    assert copy.fit(X, y).predict_proba(X).shape == (150, 2)
 
 
 @pytest.mark.parametrize("name", sorted(set(HEADS) - {"random_forest", "balanced_random_forest", "balanced_bagging"}))
