@@ -138,13 +138,35 @@ def _squared(x, z):
 
 
 @njit(cache=True, nogil=True)
-def rank(X: np.ndarray, asked: np.ndarray, found: np.ndarray, k: int, order: np.ndarray) -> np.ndarray:
+def _row(X, first, second, share, out):
+    if share == 0:
+        out[:] = X[first]
+    else:
+        for i in range(len(out)):  # rounded twice, as `neighbours.mixed` does
+            out[i] = X[second, i] - X[first, i]
+            out[i] = np.float64(X[first, i]) + share * np.float64(out[i])
+
+
+@njit(cache=True, nogil=True)
+def rank(
+    X: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    share: np.ndarray,
+    asked: np.ndarray,
+    found: np.ndarray,
+    k: int,
+    order: np.ndarray,
+) -> np.ndarray:
     """Order candidates by their exact distance, then by position.
 
     Args:
         X: (n, D).
+        first: position in X of the row that each of m rows starts from, itself if it is none between two, (m,) int.
+        second: that of the row it goes to, (m,) int.
+        share: how far, (m,) float64.
         asked: positions of the rows that ask, (q,) int.
-        found: positions of the candidates of every row of X, -1 for none, (n, c) int32.
+        found: positions of the candidates of every row, -1 for none, (m, c) int32.
         k: how many to keep.
         order: the nearest, nearest first, -1 where there are fewer, (q, k) int32, changed.
 
@@ -152,11 +174,17 @@ def rank(X: np.ndarray, asked: np.ndarray, found: np.ndarray, k: int, order: np.
         Squared distance of the k-th, infinite where there are fewer, (q,) float64.
     """
     last, count = np.empty(len(asked)), found.shape[1]
-    squared = np.empty(count)
+    squared, row, other = np.empty(count), np.empty(X.shape[1], X.dtype), np.empty(X.shape[1], X.dtype)
     for i in range(len(asked)):
         candidates = np.sort(found[asked[i]])
+        _row(X, first[asked[i]], second[asked[i]], share[asked[i]], row)
         for j in range(count):
-            squared[j] = _squared(X[asked[i]], X[candidates[j]]) if candidates[j] >= 0 else np.inf
+            c = candidates[j]
+            if c < 0:
+                squared[j] = np.inf
+            else:
+                _row(X, first[c], second[c], share[c], other)
+                squared[j] = _squared(row, other)
         best = np.argsort(squared, kind="mergesort")
         last[i] = squared[best[k - 1]]
         for j in range(k):

@@ -6,53 +6,15 @@ rows whose last candidate is too near to be sure are searched in float64. So the
 one rule added: of equally near rows the first.
 
 A synthetic row p + share · (q - p) needs no product of its own: <z, p + share · (q - p)> is a mixture of <z, p> and
-<z, q>. A data set that SMOTE has doubled takes a quarter of the products.
+<z, q>. A data set that SMOTE has doubled takes a quarter of the products, and its synthetic rows need not exist yet.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 
 import numpy as np
 
-SPARE = 4  # candidates beyond k that are ranked too
-BLOCK = 1024  # rows of a block
-BUDGET = 32 << 20  # bytes of inner products held at once
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def _none() -> np.ndarray:
-    return np.zeros(0, np.int64)
-
-
-@dataclass(frozen=True)
-class Group:
-    """Rows that are searched together, and the mixtures of pairs of them.
-
-    Attributes:
-        plain: positions in X, (n,) int.
-        mixtures: positions in X of the rows that lie between two of them, (s,) int.
-        first: place in `plain` of the row that a mixture starts from, (s,) int.
-        second: place in `plain` of the row that it goes to, (s,) int.
-        share: how far it goes, (s,) float32.
-    """
-
-    plain: np.ndarray
-    mixtures: np.ndarray = field(default_factory=_none)
-    first: np.ndarray = field(default_factory=_none)
-    second: np.ndarray = field(default_factory=_none)
-    share: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-
-    @cached_property
-    def rows(self) -> Rows:
-        """Positions in X, p, q and share of all of them, those that are no mixtures first."""
-        own = np.arange(len(self.plain))
-        return (
-            np.concatenate([self.plain, self.mixtures]).astype(np.int64),
-            np.concatenate([own, self.first]).astype(np.int32),
-            np.concatenate([own, self.second]).astype(np.int32),
-            np.concatenate([np.zeros(len(own), np.float32), self.share.astype(np.float32)]),
-        )
+from pipeline.features.searching import BUDGET, Group, Parents, Search
+from pipeline.features.searching import mixed as mixed
 
 
 def nearest(
@@ -73,7 +35,7 @@ def nearest(
             k rows are left. None: a row does not find itself.
     """
     found_in = Group(np.arange(len(X)) if pool is None else pool)
-    search = _Search(X, k, found_in.plain, owners, BUDGET)
+    search = Search(X, k, found_in.plain, owners, BUDGET)
     if queries is None:
         search.measure(found_in.plain)
         search.pairs(found_in, found_in)
@@ -106,7 +68,7 @@ def nearest_of_classes(
     """
     everything = np.arange(len(X))
     asked = np.flatnonzero(np.isin(y, labels))
-    of_any, of_own = _Search(X, k_any, everything, None, BUDGET), _Search(X, k_own, everything, owners, BUDGET, y)
+    of_any, of_own = Search(X, k_any, everything, None, BUDGET), Search(X, k_own, everything, owners, BUDGET, y)
     of_any.measure(everything)
     of_own.halves = of_any.halves
     groups = [Group(np.flatnonzero(y == label)) for label in labels]
@@ -122,17 +84,17 @@ def nearest_of_classes(
 
 
 def nearest_with_mixtures(X: np.ndarray, k: int, groups: Sequence[Group], budget: int = BUDGET) -> np.ndarray:
-    """The k nearest other rows of each row of X, as `nearest`, where the rows of X are those of the groups.
+    """The k nearest other rows of each row and mixture, as `nearest`, (m, k) int32.
 
     Args:
         X: (n, D) float32, finite.
-        k: at most n - 1.
-        groups: every row of X is in one of them, either plain or as a mixture; here a class and its synthetic rows.
+        k: at most m - 1.
+        groups: every row of X is in one of them, such as a class; their mixtures take the positions n to m.
         budget: bytes of inner products held at once. Where a group with mixtures takes more, some of its products are
             computed more than once.
     """
-    everything = np.arange(len(X))
-    search = _Search(X, k, everything, None, budget)
+    everything = np.arange(sum(len(group.rows[0]) for group in groups))
+    search = Search(X, k, everything, None, budget, parents=_parents(groups))
     search.measure(everything)
     for number, one in enumerate(groups):
         for other in groups[number:]:
@@ -141,141 +103,12 @@ def nearest_with_mixtures(X: np.ndarray, k: int, groups: Sequence[Group], budget
     return search.ranked(everything)
 
 
-class _Search:
-    """Candidates of the rows of X while blocks of inner products are offered."""
-
-    def __init__(
-        self,
-        X: np.ndarray,
-        k: int,
-        pool: np.ndarray,
-        owners: np.ndarray | None,
-        budget: int,
-        classes: np.ndarray | None = None,  # a row finds those of its class only
-    ) -> None:
-        self.X, self.k, self.pool, self.budget, self.classes = X, k, pool, budget, classes
-        self.owners = np.arange(len(X)) if owners is None else owners.astype(np.int64)
-        total = sum((X[ids].sum(axis=0, dtype=np.float64) for ids in _parts(pool)), np.zeros(X.shape[1]))
-        self.mean = (total / len(pool)).astype(np.float32)
-        self.halves = np.zeros(len(X), np.float32)
-        self.values = np.full((len(X), k + SPARE), np.inf, np.float32)
-        self.found = np.full((len(X), k + SPARE), -1, np.int32)
-        self.worst = np.full(len(X), np.inf, np.float32)
-
-    def block(self, ids: np.ndarray) -> np.ndarray:
-        """Centred rows, (len(ids), D) float32: products of rows far from the origin would hide their differences."""
-        rows = self.X[ids].astype(np.float32, copy=False)
-        rows -= self.mean
-        return rows
-
-    def measure(self, ids: np.ndarray) -> None:
-        """Half the squared length of rows."""
-        for part in _parts(ids):
-            rows = self.block(part)
-            self.halves[part] = np.einsum("ij,ij->i", rows, rows) / 2
-
-    def pairs(self, one: Group, other: Group, both: bool = True, also: "_Search | None" = None) -> None:
-        """Offer the rows of the second group to those of the first, if `both` the other way round, and `also` there."""
-        from pipeline.features.nearest_kernels import offer
-
-        if not len(one.plain) or not len(other.plain):
-            return
-        same = one is other
-        ids, first, second, share = other.rows
-        for rows, left, number in self.tiles(one, len(other.plain)):
-            skip = int(number.min()) if same and not len(other.mixtures) else 0
-            columns = (ids[skip:], first[skip:] - skip, second[skip:] - skip, share[skip:])
-            begin = number + 1 - skip if same else np.zeros(len(number), np.int64)
-            products = self.products(left, other.plain[skip:])
-            for to in filter(None, (self, also)):
-                offer(products, rows, begin, columns, to.halves, to.owners, both, to.values, to.found, to.worst)
-            del products  # before there is another one
-
-    def tiles(self, group: Group, width: int) -> Iterator[tuple[Rows, np.ndarray, np.ndarray]]:
-        """Parts of a group: its rows, the positions in X that products are taken of, and the rows' numbers in it.
-
-        A part takes products of the rows that its mixtures come from, or of the mixtures themselves where these are
-        fewer.
-        """
-        ids, first, second, share = group.rows
-        most = max(64, self.budget // (4 * width))
-        if not len(group.mixtures):
-            most = min(most, BLOCK)
-        order, start = np.argsort(first, kind="stable"), 0
-        while start < len(order):
-            rest = order[start:]
-            count = _most_rows(first[rest], second[rest], most)
-            part = rest[: max(count, most)]
-            if count > most:
-                places, local = np.unique(np.concatenate([first[part], second[part]]), return_inverse=True)
-                p, q = local.reshape(2, -1)
-                yield (ids[part], p.astype(np.int32), q.astype(np.int32), share[part]), group.plain[places], part
-            else:
-                own = np.arange(len(part), dtype=np.int32)
-                yield (ids[part], own, own, np.zeros(len(part), np.float32)), ids[part], part
-            start += len(part)
-
-    def products(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Inner products of rows, (len(left), len(right)) float32."""
-        out, square = np.empty((len(left), len(right)), np.float32), np.array_equal(left, right)
-        for top in range(0, len(left), BLOCK):
-            rows = self.block(left[top : top + BLOCK])
-            for begin in range(0, len(right), BLOCK):
-                here = out[top : top + BLOCK, begin : begin + BLOCK]
-                if square and begin < top:
-                    here[:] = out[begin : begin + BLOCK, top : top + BLOCK].T
-                else:
-                    np.matmul(rows, self.block(right[begin : begin + BLOCK]).T, out=here)
-        return out
-
-    def ranked(self, asked: np.ndarray) -> np.ndarray:
-        """The k nearest of the rows that ask, by exact distances."""
-        from pipeline.features.nearest_kernels import rank
-
-        order = np.empty((len(asked), self.k), np.int32)
-        last = rank(self.X, asked, self.found, self.k, order)
-        # Rounding errors of a sum of D products grow with √D; this is eight times what is expected of them.
-        largest = np.sqrt(self.halves.max())
-        error = 8 * np.sqrt(self.X.shape[1]) * np.finfo(np.float32).eps * np.sqrt(self.halves[asked]) * largest
-        unsure = np.flatnonzero(np.isfinite(self.worst[asked]) & (last / 2 > self.worst[asked] - error))
-        for part in _parts(unsure, 64):
-            order[part] = self.exactly(asked[part])
-        return order
-
-    def exactly(self, asked: np.ndarray) -> np.ndarray:
-        """The k nearest of a few rows, searched in float64."""
-        rows = self.X[asked] - self.mean.astype(np.float64)
-        squared = np.empty((len(asked), len(self.pool)))
-        for begin in range(0, len(self.pool), BLOCK):
-            columns = self.X[self.pool[begin : begin + BLOCK]] - self.mean.astype(np.float64)
-            lengths = (rows**2).sum(axis=1)[:, None] + (columns**2).sum(axis=1)
-            squared[:, begin : begin + BLOCK] = lengths - 2 * rows @ columns.T
-        squared[self.owners[asked][:, None] == self.owners[self.pool]] = np.inf
-        if self.classes is not None:
-            squared[self.classes[asked][:, None] != self.classes[self.pool]] = np.inf
-        limits = np.partition(squared, self.k - 1, axis=1)[:, self.k - 1] + 1e-9 * float(self.halves.max())
-        return np.stack([self._first(*each) for each in zip(asked, squared, limits, strict=True)])
-
-    def _first(self, row: int, squared: np.ndarray, limit: float) -> np.ndarray:
-        near = self.pool[np.isfinite(squared) & (squared <= limit)]
-        distances = ((self.X[near].astype(np.float64) - self.X[row]) ** 2).sum(axis=1)
-        found = near[np.lexsort((near, distances))][: self.k]
-        return np.pad(found, (0, self.k - len(found)), constant_values=-1)
-
-
-def _parts(ids: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
-    return (ids[begin : begin + size] for begin in range(0, len(ids), size))
-
-
-def _most_rows(first: np.ndarray, second: np.ndarray, most: int) -> int:
-    """How many of the first mixtures come from at most so many rows."""
-    low, high = 0, len(first)
-    if len(np.unique(np.concatenate([first, second]))) <= most:
-        return high
-    while low < high:
-        middle = (low + high + 1) // 2
-        if len(np.unique(np.concatenate([first[:middle], second[:middle]]))) <= most:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _parents(groups: Sequence[Group]) -> Parents:
+    """Positions of both parents and share of every position; a row of X is its own."""
+    size = sum(len(group.rows[0]) for group in groups)
+    first, second, share = np.arange(size), np.arange(size), np.zeros(size)
+    for group in groups:
+        first[group.mixtures] = group.plain[group.first]
+        second[group.mixtures] = group.plain[group.second]
+        share[group.mixtures] = group.share
+    return first, second, share

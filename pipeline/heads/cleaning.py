@@ -1,12 +1,14 @@
 """Rows that lie among other classes are removed, among real rows or after SMOTE; no class is emptied."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from pipeline.features.neighbours import BUDGET, Group, nearest, nearest_with_mixtures
-from pipeline.heads.rows import PART, Resampled, Rows, Strategy, of_real
-from pipeline.heads.smotes import Neighbours, smote
+from pipeline.heads.drawing import Plan
+from pipeline.heads.rows import Resampled, Rows, Strategy, of_real
+from pipeline.heads.smotes import Neighbours, smote_plan
 
 Which = Literal["larger", "all"]
 Kind = Literal["all", "mode"]
@@ -48,8 +50,10 @@ def smote_tomek(
     cross_patient: bool = False,
 ) -> Resampled:
     """SMOTE, then without the rows of Tomek links of all classes (Batista et al. 2003)."""
-    made = smote(rows, random_state, k_neighbors, strategy, cross_patient)
-    return _clean(made, _linked(made.y, _neighbours(made, 1)[:, 0])) if len(made.y) > 1 else made
+    plan = smote_plan(rows, random_state, k_neighbors, strategy, cross_patient)
+    if len(plan.y) < 2:
+        return plan.written()
+    return _clean(plan, _linked(plan.y, _neighbours(plan, 1)[:, 0]))
 
 
 def smote_enn(
@@ -65,27 +69,27 @@ def smote_enn(
 
     `kind`: a row stays if all of its `n_neighbors` nearest, or if most of them, are of its class.
     """
-    made = smote(rows, random_state, k_neighbors, strategy, cross_patient)
-    k = min(n_neighbors, len(made.y) - 1)
-    return _clean(made, _contradicted(made.y, _neighbours(made, k), kind)) if k else made
+    plan = smote_plan(rows, random_state, k_neighbors, strategy, cross_patient)
+    k = min(n_neighbors, len(plan.y) - 1)
+    return _clean(plan, _contradicted(plan.y, _neighbours(plan, k), kind)) if k else plan.written()
 
 
-def _neighbours(made: Resampled, k: int) -> np.ndarray:
-    """Neighbours of real and synthetic rows; half as much memory as they take is used besides."""
-    budget = max(BUDGET // 4, min(8 * BUDGET, int(0.4 * made.X.nbytes)))
-    return nearest_with_mixtures(made.X, k, _groups(made), budget)
+def _neighbours(plan: Plan, k: int) -> np.ndarray:
+    """Neighbours of real and synthetic rows; the search holds about what they will take, and before they do."""
+    budget = len(plan.y) * plan.rows.X[:1].nbytes
+    return nearest_with_mixtures(plan.rows.X, k, _groups(plan), max(budget, BUDGET // 4))
 
 
-def _groups(made: Resampled) -> list[Group]:
-    """A class and its synthetic rows, for each class. A mixture of two classes would not be one of a group."""
-    real = len(made.kept)
+def _groups(plan: Plan) -> list[Group]:
+    """A class and its synthetic rows, for each class: both parents of each are in it."""
+    real = len(plan.rows.y)
     place = np.zeros(real, np.int64)
     groups = []
-    for label in np.unique(made.y):
-        plain, synthetic = np.flatnonzero(made.y[:real] == label), np.flatnonzero(made.y[real:] == label)
+    for label in np.unique(plan.y):
+        plain, synthetic = np.flatnonzero(plan.y[:real] == label), np.flatnonzero(plan.y[real:] == label)
         place[plain] = np.arange(len(plain))
-        first, second = place[made.parents[synthetic]].T
-        groups.append(Group(plain, real + synthetic, first, second, made.shares[synthetic]))
+        first, second = place[plan.parents[synthetic]].T
+        groups.append(Group(plain, real + synthetic, first, second, plan.shares[synthetic]))
     return groups
 
 
@@ -118,20 +122,7 @@ def _without(rows: Rows, removed: np.ndarray) -> Resampled:
     return of_real(rows, *_spared(rows.y, removed))
 
 
-def _clean(made: Resampled, removed: np.ndarray) -> Resampled:
-    """The rows that stay move up in the array that they are in: a second one of its size is not needed."""
-    kept, notes = _spared(made.y, removed)
-    for start in range(0, len(kept), PART):
-        part = kept[start : start + PART]
-        made.X[start : start + len(part)] = made.X[part]
-    real = len(made.kept)
-    synthetic = kept[kept >= real] - real
-    said = {label: "; ".join(filter(None, [made.notes.get(label), note])) for label, note in notes.items()}
-    return Resampled(
-        made.X[: len(kept)],
-        made.y[kept],
-        made.kept[kept[kept < real]],
-        made.parents[synthetic],
-        made.shares[synthetic],
-        made.notes | said,
-    )
+def _clean(plan: Plan, removed: np.ndarray) -> Resampled:
+    kept, notes = _spared(plan.y, removed)
+    said = {label: "; ".join(filter(None, [plan.notes.get(label), note])) for label, note in notes.items()}
+    return replace(plan, notes=plan.notes | said).written(kept)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.features.neighbours import nearest
+from pipeline.features.neighbours import mixed, nearest
 from pipeline.heads.rows import PART, Resampled, Rows, Strategy
 from pipeline.heads.strategy import available_memory, lacking
 
@@ -26,63 +26,82 @@ class Drawn:
     note: str = ""
 
 
-def by_class(rows: Rows, strategy: Strategy, draw: Callable[[int, int], Drawn]) -> Resampled:
-    """Draw the rows that each class lacks, in the order of the classes, and write them after the real ones.
+@dataclass(frozen=True)
+class Plan:
+    """All rows of a resampled fold before any is written.
+
+    Attributes:
+        rows: the real ones.
+        y: class numbers of the real rows, then of the synthetic ones, (m,) int.
+        parents: positions, (m - n, 2) int.
+        shares: (m - n,) float64.
+        notes: by class number.
+    """
+
+    rows: Rows
+    y: np.ndarray
+    parents: np.ndarray
+    shares: np.ndarray
+    notes: dict[int, str]
+
+    def written(self, kept: np.ndarray | None = None) -> Resampled:
+        """The rows, or those at some of the m positions, ascending: the output is the only large array.
+
+        Raises:
+            PipelineError: there is no memory for so many rows.
+        """
+        real = len(self.rows.y)
+        kept = np.arange(len(self.y)) if kept is None else kept
+        originals, synthetic = kept[kept < real], kept[kept >= real] - real
+        parents, shares = self.parents[synthetic], self.shares[synthetic]
+        X = allocate(self.rows, originals, len(synthetic))
+        for start in range(0, len(synthetic), PART // 16):
+            part = slice(start, start + PART // 16)
+            X[len(originals) :][part] = mixed(self.rows.X, parents[part, 0], parents[part, 1], shares[part])
+        return Resampled(X, self.y[kept], originals, parents, shares.astype(np.float32), self.notes)
+
+
+def planned(rows: Rows, strategy: Strategy, draw: Callable[[int, int], Drawn]) -> Plan:
+    """Draw the rows that each class lacks, in the order of the classes; they come after the real ones.
 
     Args:
         rows: to be resampled.
         strategy: how far.
         draw: of class number and rows wanted.
+    """
+    sizes, notes = lacking(rows.y, strategy)
+    return plan_of(rows, {label: draw(label, size) for label, size in sizes.items()}, notes)
+
+
+def plan_of(rows: Rows, drawn: dict[int, Drawn], notes: dict[int, str]) -> Plan:
+    """What was drawn for each class, put together."""
+    labels = [np.full(len(one.shares), label, rows.y.dtype) for label, one in drawn.items()]
+    return Plan(
+        rows,
+        np.concatenate([rows.y, *labels]),
+        np.concatenate([np.zeros((0, 2), np.int64), *(one.parents for one in drawn.values())]).astype(np.int64),
+        np.concatenate([np.zeros(0), *(one.shares for one in drawn.values())]),
+        notes | {label: one.note for label, one in drawn.items() if one.note},
+    )
+
+
+def allocate(rows: Rows, originals: np.ndarray, synthetic: int) -> np.ndarray:
+    """Room for real rows, which are in it, and for synthetic ones, (len(originals) + synthetic, D).
 
     Raises:
         PipelineError: there is no memory for so many rows.
     """
-    sizes, notes = lacking(rows.y, strategy)
-    drawn = {label: draw(label, size) for label, size in sizes.items()}
-    notes |= {label: one.note for label, one in drawn.items() if one.note}
-    X = allocate(rows, sum(len(one.shares) for one in drawn.values()))
-    start = len(rows.X)
-    for one in drawn.values():
-        write_mixtures(rows.X, one.parents, one.shares, X[start : start + len(one.shares)])
-        start += len(one.shares)
-    return assemble(rows, X, drawn, notes)
-
-
-def allocate(rows: Rows, synthetic: int) -> np.ndarray:
-    """Room for the real rows, which are in it, and for synthetic ones: (n + synthetic, D), the only large array."""
-    size, free = (len(rows.X) + synthetic) * rows.X[:1].nbytes, available_memory()
+    count, free = len(originals) + synthetic, available_memory()
+    size = count * rows.X[:1].nbytes
     if size > free:
         raise PipelineError(
             "resampling",
-            f"{len(rows.X) + synthetic} rows take {size / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
+            f"{count} rows take {size / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
             "ask for a smaller strategy, such as 0.1, or use random_under",
         )
-    X = np.empty((len(rows.X) + synthetic, rows.X.shape[1]), rows.X.dtype)
-    X[: len(rows.X)] = rows.X
+    X = np.empty((count, rows.X.shape[1]), rows.X.dtype)
+    np.take(rows.X, originals, axis=0, out=X[: len(originals)], mode="clip")  # other modes copy first
     return X
-
-
-def assemble(rows: Rows, X: np.ndarray, drawn: dict[int, Drawn], notes: dict[int, str]) -> Resampled:
-    """All real rows and the synthetic ones in X, with where they come from."""
-    labels = [np.full(len(one.shares), label, rows.y.dtype) for label, one in drawn.items()]
-    parents = [one.parents for one in drawn.values()]
-    shares = [one.shares for one in drawn.values()]
-    return Resampled(
-        X,
-        np.concatenate([rows.y, *labels]),
-        np.arange(len(rows.y)),
-        np.concatenate([np.zeros((0, 2), np.int64), *parents]).astype(np.int64),
-        np.concatenate([np.zeros(0), *shares]).astype(np.float32),
-        notes,
-    )
-
-
-def write_mixtures(X: np.ndarray, parents: np.ndarray, shares: np.ndarray, out: np.ndarray) -> None:
-    """Rows X[a] + share · (X[b] - X[a]) into `out`, rounded as imbalanced-learn rounds them."""
-    for start in range(0, len(out), PART // 16):
-        part = slice(start, start + PART // 16)
-        one = X[parents[part, 0]]
-        out[part] = one + shares[part, None] * (X[parents[part, 1]] - one)
 
 
 def repeated(rows: Rows, label: int, size: int, random_state: np.random.RandomState, note: str = "") -> Drawn:

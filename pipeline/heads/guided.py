@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.features.neighbours import nearest
-from pipeline.heads.drawing import Drawn, between, by_class, kin
+from pipeline.heads.drawing import Drawn, between, kin, planned
 from pipeline.heads.rows import Resampled, Rows, Strategy
 from pipeline.heads.smotes import Neighbours, smote_class
 from pipeline.heads.strategy import lacking
@@ -58,7 +58,7 @@ def svm_smote(
         parents, shares = (np.concatenate(each) for each in zip(*made, strict=True))
         return Drawn(parents, shares, family.note)
 
-    return by_class(rows, strategy, draw)
+    return planned(rows, strategy, draw).written()
 
 
 def kmeans_smote(
@@ -98,7 +98,7 @@ def kmeans_smote(
         parents, shares = (np.concatenate(each)[:size] for each in zip(*made, strict=True))
         return Drawn(parents, shares)
 
-    return by_class(rows, strategy, draw)
+    return planned(rows, strategy, draw).written()
 
 
 def _only(rows: Rows, part: np.ndarray) -> Rows:

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.features.neighbours import nearest
-from pipeline.heads.drawing import Drawn, allocate, assemble, by_class, kin, repeated
+from pipeline.heads.drawing import Drawn, allocate, kin, plan_of, planned, repeated
 from pipeline.heads.rows import PART, Resampled, Rows, Strategy
 from pipeline.heads.smotes import Neighbours, smote_class
 from pipeline.heads.strategy import lacking
@@ -50,7 +50,7 @@ def remix(
         shares = betaincinv(alpha, alpha, random_state.uniform(size=size) * betainc(alpha, alpha, limit))
         return Drawn(parents, shares)
 
-    return by_class(rows, strategy, draw)
+    return planned(rows, strategy, draw).written()
 
 
 def eos(
@@ -74,7 +74,7 @@ def eos(
             return smote_class(rows, label, size, random_state, k_neighbors, cross_patient, why)
         return Drawn(_pairs(own, table, enemies, size, random_state), random_state.uniform(size=size))
 
-    return by_class(rows, strategy, draw)
+    return planned(rows, strategy, draw).written()
 
 
 def mgs(
@@ -93,13 +93,14 @@ def mgs(
     is that weight.
     """
     sizes, notes = lacking(rows.y, strategy)
-    X = allocate(rows, sum(sizes.values()))
+    X = allocate(rows, np.arange(len(rows.y)), sum(sizes.values()))
     drawn, start = {}, len(rows.X)
     for label, size in sizes.items():
         drawn[label] = _gaussian(rows, label, size, random_state, k_neighbors, cross_patient, X[start : start + size])
         start += size
-    notes |= {label: one.note for label, one in drawn.items() if one.note}
-    return assemble(rows, X, drawn, notes)
+    plan = plan_of(rows, drawn, notes)
+    kept = np.arange(len(rows.y))
+    return Resampled(X, plan.y, kept, plan.parents, plan.shares.astype(np.float32), plan.notes)
 
 
 def _gaussian(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.heads.cleaning import edited_nearest_neighbours, smote_enn, smote_tomek, tomek_links
-from pipeline.heads.drawing import by_class, repeated
+from pipeline.heads.drawing import planned, repeated
 from pipeline.heads.guided import kmeans_smote, svm_smote
 from pipeline.heads.mixing import eos, mgs, remix
 from pipeline.heads.rows import Resampled, Rows, Strategy, of_real
@@ -25,7 +25,7 @@ def none(rows: Rows, random_state: np.random.RandomState) -> Resampled:
 
 def random_over(rows: Rows, random_state: np.random.RandomState, strategy: Strategy = "full") -> Resampled:
     """Rows of the smaller classes repeated at random."""
-    return by_class(rows, strategy, lambda label, size: repeated(rows, label, size, random_state))
+    return planned(rows, strategy, lambda label, size: repeated(rows, label, size, random_state)).written()
 
 
 RESAMPLERS: dict[str, Callable[..., Resampled]] = {

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.features.neighbours import nearest, nearest_of_classes
-from pipeline.heads.drawing import Drawn, between, by_class, kin, repeated
+from pipeline.heads.drawing import Drawn, Plan, between, kin, planned, repeated
 from pipeline.heads.rows import Resampled, Rows, Strategy
 from pipeline.heads.strategy import lacking
 
@@ -24,9 +24,7 @@ def smote(
 
     A class with fewer than k + 1 rows uses the neighbours it has; a class with one row is repeated.
     """
-    return by_class(
-        rows, strategy, lambda label, size: smote_class(rows, label, size, random_state, k_neighbors, cross_patient)
-    )
+    return smote_plan(rows, random_state, k_neighbors, strategy, cross_patient).written()
 
 
 def borderline_smote(
@@ -62,7 +60,7 @@ def borderline_smote(
         shares[foreign] *= random_state.uniform(0.0, 0.5, (foreign.sum(), 1))[:, 0]
         return Drawn(parents, shares, family.note)
 
-    return by_class(rows, strategy, draw)
+    return planned(rows, strategy, draw).written()
 
 
 def adasyn(
@@ -95,7 +93,16 @@ def adasyn(
         parents = np.stack([family.own[start], family.table()[start, column]], axis=1)
         return Drawn(parents, random_state.uniform(size=len(start)), family.note)
 
-    return by_class(rows, strategy, draw)
+    return planned(rows, strategy, draw).written()
+
+
+def smote_plan(
+    rows: Rows, random_state: np.random.RandomState, k_neighbors: int, strategy: Strategy, cross_patient: bool
+) -> Plan:
+    """The rows of `smote`, not written yet."""
+    return planned(
+        rows, strategy, lambda label, size: smote_class(rows, label, size, random_state, k_neighbors, cross_patient)
+    )
 
 
 def smote_class(

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from pipeline.features import neighbours
-from pipeline.features.neighbours import Group, nearest, nearest_of_classes, nearest_with_mixtures
+from pipeline.features.neighbours import Group, mixed, nearest, nearest_of_classes, nearest_with_mixtures
+from pipeline.features.searching import Search
 
 
 def by_definition(X, k, queries, pool, allowed=None):
@@ -23,13 +23,15 @@ def normal(rows, dimensions, seed=0):
     return np.random.default_rng(seed).normal(size=(rows, dimensions)).astype(np.float32)
 
 
-def doubled(X, seed=0):
-    """As many mixtures of pairs of rows after them, with the one group of all."""
-    rng, n = np.random.default_rng(seed), len(X)
-    parents, share = rng.integers(0, n, (n, 2)), rng.random(n).astype(np.float32)
-    one, other = X[parents[:, 0]], X[parents[:, 1]]
-    mixed = (one + share[:, None].astype(np.float64) * (other - one)).astype(np.float32)
-    return np.concatenate([X, mixed]), Group(np.arange(n), np.arange(n, 2 * n), *parents.T, share)
+def group(plain, mixtures, seed=0):
+    """Mixtures of random pairs of rows at these positions."""
+    rng = np.random.default_rng(seed)
+    return Group(plain, mixtures, *rng.integers(0, len(plain), (2, len(mixtures))), rng.random(len(mixtures)))
+
+
+def with_mixtures(X, *groups):
+    mixtures = [mixed(X, one.plain[one.first], one.plain[one.second], one.share) for one in groups]
+    return np.concatenate([X, *mixtures])
 
 
 @given(
@@ -95,18 +97,24 @@ def test_tables_of_some_classes_are_of_any_class_and_of_the_own():
 @pytest.mark.parametrize("budget", [1, 4 * 150 * 80, 4 * 150 * 120, 1 << 20])
 def test_products_of_mixtures_give_the_neighbours_that_the_rows_themselves_have(budget):
     """Whether all products of a group are held at once, or those of a part of its rows, or its mixtures are taken."""
-    X, group = doubled(normal(150, 10))
-    np.testing.assert_array_equal(nearest_with_mixtures(X, 5, [group], budget), by_definition(X, 5, *[range(300)] * 2))
+    X, one = normal(150, 10), group(np.arange(150), np.arange(150, 300))
+    expected = by_definition(with_mixtures(X, one), 5, range(300), range(300))
+    np.testing.assert_array_equal(nearest_with_mixtures(X, 5, [one], budget), expected)
 
 
 def test_groups_of_mixtures_find_each_other():
-    X, one = doubled(normal(60, 6))
-    Z, other = doubled(normal(90, 6, 1) + 0.5, 1)
-    plain = Group(np.arange(300, 340))
-    moved = Group(other.plain + 120, other.mixtures + 120, other.first, other.second, other.share)
-    rows = np.concatenate([X, Z, normal(40, 6, 2)])
-    table = nearest_with_mixtures(rows, 3, [one, moved, plain])
-    np.testing.assert_array_equal(table, by_definition(rows, 3, *[range(340)] * 2))
+    X = np.concatenate([normal(60, 6), normal(90, 6, 1) + np.float32(0.5), normal(40, 6, 2)])
+    order = np.random.default_rng(0).permutation(190)
+    one, other = group(order[:60], np.arange(190, 250)), group(order[60:150], np.arange(250, 280), 1)
+    table = nearest_with_mixtures(X, 3, [one, other, Group(order[150:])])
+    np.testing.assert_array_equal(table, by_definition(with_mixtures(X, one, other), 3, range(280), range(280)))
+
+
+def test_mixtures_that_are_too_near_to_be_sure_are_searched_exactly():
+    X, one = normal(50, 4) * np.float32(1e-2), group(np.arange(50), np.arange(50, 120))
+    X[25:] += 1000
+    expected = by_definition(with_mixtures(X, one), 3, range(120), range(120))
+    np.testing.assert_array_equal(nearest_with_mixtures(X, 3, [one]), expected)
 
 
 def test_rows_whose_candidates_are_too_near_to_be_sure_are_searched_exactly(monkeypatch):
@@ -114,10 +122,8 @@ def test_rows_whose_candidates_are_too_near_to_be_sure_are_searched_exactly(monk
     X = normal(80, 4) * np.float32(1e-2)
     X[40:] += 1000
     searched = []
-    exactly = neighbours._Search.exactly
-    monkeypatch.setattr(
-        neighbours._Search, "exactly", lambda self, asked: searched.append(len(asked)) or exactly(self, asked)
-    )
+    exactly = Search.exactly
+    monkeypatch.setattr(Search, "exactly", lambda self, asked: searched.append(len(asked)) or exactly(self, asked))
     np.testing.assert_array_equal(nearest(X, 3), by_definition(X, 3, *[range(80)] * 2))
     assert sum(searched) > 40
 
