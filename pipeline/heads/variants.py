@@ -126,13 +126,18 @@ def make(
         val_rows, test_rows = np.flatnonzero(val.folds == fold), np.flatnonzero(test.folds == fold)
         here, both = val.at(val_rows), train(val.at(val_rows))
         _put(of_test, test_rows, _apply(both, test.probabilities[test_rows]))
-        if {decision.calibrate, decision.name} <= set(NOT_FITTED):
+        if not is_fitted(decision):
             _put(of_val, val_rows, _apply(both, here.probabilities))
         else:
             for rows, apart in _crossed(here, train):
                 _put(of_val, val_rows[rows], _apply(apart, here.probabilities[rows]))
         fitted[fold] = dict(zip(("calibrator", "rule"), map(_plain, both), strict=True))
     return Variant(of_val, of_test, fitted)
+
+
+def is_fitted(decision: Decision) -> bool:
+    """Whether validation rows teach it anything."""
+    return not {decision.calibrate, decision.name} <= set(NOT_FITTED)
 
 
 NO_SHARES = "drop this entry, or leave the arms without counts in fit.json out of the grid"

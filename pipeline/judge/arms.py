@@ -74,6 +74,13 @@ def judge(
     return Judged(figures, _classwise(test, ends), {name: drawn[name] for name in metrics.METRICS})
 
 
+def is_better(one: Rows, other: Rows, name: str, kappa: Kappa, draws: int, confidence: float, seed: int) -> bool:
+    """Whether a figure of the same rows is higher by more than chance: the paired interval over patients is above 0."""
+    wanted = {name: metrics.registry(kappa)[name]}
+    each = [intervals.bootstrap(of.predictions, of.patients, wanted, draws, seed)[name] for of in (one, other)]
+    return bool(intervals.percentiles(each[0] - each[1], confidence)[0] > 0)
+
+
 def rounded(value: float) -> float:
     """Six digits: figures are kept in git, and the last bits of a sum differ between machines."""
     return float(f"{value:.6g}")

@@ -279,6 +279,7 @@ def _arms(results: Results) -> dict[str, Any]:
 def _decisions(results: Results, classes: Sequence[str]) -> dict[str, Any]:
     return {
         "failed": results.notes["failed"],
+        "unproven": results.notes["unproven"],
         "points": decisions.operating_points(results.arms, results.metrics, tables.rarest(results.per_class)),
         "fitted": decisions.fitted(results.decisions, results.metrics["selected"]),
         "rejection": decisions.rejection(results.rejected, classes),

@@ -15,7 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.heads import shares, variants
 from pipeline.heads.calibration import Shares
 from pipeline.judge import collapse, comparison, curves, intake, reject, tally
-from pipeline.judge.arms import Judged, Rows, judge
+from pipeline.judge.arms import Judged, Rows, is_better, judge
 from pipeline.judge.tally import Multilabel, Predictions
 from pipeline.params import Evaluate, Grid, Params
 
@@ -34,6 +34,7 @@ class Contestant:
         val: its validation rows.
         test: its test rows.
         certainty: of its decisions on validation and on test.
+        tuned: whether the decision was fitted on validation.
         fitted: parameters of the decision by fold.
     """
 
@@ -42,6 +43,7 @@ class Contestant:
     val: Rows
     test: Rows
     certainty: tuple[np.ndarray, np.ndarray]
+    tuned: bool
     fitted: Mapping[int, Mapping[str, Any]]
 
 
@@ -60,9 +62,13 @@ def run(params: Params) -> None:
     judged = judge_all(of, how)
     constant = {name for name, one in of.items() if collapse.is_constant(one.val.predictions)}
     ranked = comparison.rank({name: one.figures["val"] for name, one in judged.items()}, how.select, constant)
+    by_chance = unproven(of, how)
+    selected = next(name for name in ranked if name not in by_chance)
+    ranked = [selected, *(name for name in ranked if name != selected)]
     baselines = {name: baseline(one.arm, params.grid, reports) for name, one in of.items()}
     seconds = {arm: fit_seconds(report) for arm, report in reports.items()}
-    save_verdict(judged, ranked, of, baselines, how.confidence, failed)
+    notes = {"comparison": comparison.note(how.confidence), "failed": failed, "unproven": sorted(by_chance)}
+    save_verdict(judged, ranked, of, baselines, how.confidence, notes)
     save_arms(judged, ranked, of, baselines, how.select, seconds)
     save_classes(judged, {name: one.test.predictions for name, one in of.items()}, classes)
     save_decisions(of, classes, how)
@@ -106,6 +112,7 @@ def contestants(
                 _decided(val, made.val),
                 _decided(test, made.test),
                 (made.val.certainty, made.test.certainty),
+                variants.is_fitted(decision),
                 made.fitted,
             )
     return found
@@ -130,6 +137,17 @@ def judge_all(of: Mapping[str, Contestant], how: Evaluate) -> dict[str, Judged]:
     return judged
 
 
+def unproven(of: Mapping[str, Contestant], how: Evaluate) -> set[str]:
+    """Variants fitted on validation that are not better there than their arm by more than chance.
+
+    None of them is selected: of many figures of few rare images, the luckiest is the highest, and the simpler rule is
+    kept until another is surely better (as by the one-standard-error rule of Breiman et al. 1984).
+    """
+    pairs = {name: (one, of[one.arm]) for name, one in of.items() if one.tuned}
+    what = how.select[0], how.kappa, how.draws, how.confidence, how.seed
+    return {name for name, (one, arm) in pairs.items() if not is_better(one.val, arm.val, *what)}
+
+
 def baseline(arm: str, grid: Grid, reports: Mapping[str, Mapping[str, Any]]) -> str:
     """The arm with the same head without resampling; "" where there is none, as for a vote or a stack."""
     pairs = {f"{resampler}-{head}": head for resampler in grid.resamplers for head in grid.heads}
@@ -151,7 +169,7 @@ def save_verdict(
     of: Mapping[str, Contestant],
     baselines: Mapping[str, str],
     confidence: float,
-    failed: Mapping[str, Mapping[str, str]],
+    notes: Mapping[str, Any],
 ) -> None:
     """Write metrics.json, comparison.csv and notes.json.
 
@@ -170,7 +188,6 @@ def save_verdict(
         confidence,
     )
     _save_table(artifacts.COMPARISON, table)
-    notes = {"comparison": comparison.note(confidence), "failed": failed}
     storage.save_json(artifacts.EVALUATION / "notes.json", notes)
 
 

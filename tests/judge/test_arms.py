@@ -160,3 +160,16 @@ def test_draws_taken_from_other_decisions_are_those_that_would_be_drawn(make):
         np.testing.assert_array_equal(alone.draws[name], like.draws[name])
     for name, values in alone.classwise.items():
         np.testing.assert_array_equal(values, like.classwise[name])
+
+
+def test_a_figure_is_better_when_its_paired_interval_lies_above_zero():
+    labels, patients = VAL.predictions.labels, VAL.patients
+    right = arms.Rows(Predictions(labels, np.eye(3)[labels]), VAL.folds, patients)
+    wrong = labels.copy()
+    wrong[:3] = (wrong[:3] + 1) % 3  # one patient's images: as often drawn as not
+    nearly = arms.Rows(Predictions(labels, np.eye(3)[wrong]), VAL.folds, patients)
+    how = ("macro_f1", "quadratic", 400, 0.95, 0)
+    assert arms.is_better(right, VAL, *how)
+    assert not arms.is_better(VAL, right, *how)
+    assert not arms.is_better(right, nearly, *how)
+    assert not arms.is_better(VAL, VAL, *how)

@@ -241,7 +241,9 @@ def _save_evaluation(
             "seconds": 1.0,
         }
     ).to_csv(folder / "arms.csv", index=False)
-    storage.save_json(folder / "notes.json", {"comparison": "Each interval stands alone.", "failed": failed})
+    storage.save_json(
+        folder / "notes.json", {"comparison": "Each interval stands alone.", "failed": failed, "unproven": []}
+    )
     weights = {
         "calibrator": {"kind": "Unchanged"},
         "rule": {"kind": "Weights", "weights": [1.5, *[1.0] * 20][: len(classes)]},
