@@ -18,7 +18,7 @@ import numpy as np
 from imblearn import combine, over_sampling
 
 from pipeline.heads.resamplers import RESAMPLERS
-from pipeline.heads.rows import Rows
+from pipeline.heads.resampling.rows import Rows
 
 DENSITIES = np.array([40, 363, 849, 335])
 STOCK: dict[str, Callable[..., Any]] = {

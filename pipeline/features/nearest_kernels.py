@@ -8,17 +8,17 @@ LOOSE = {"nnan", "nsz", "reassoc", "contract"}  # infinite values occur
 
 
 @njit(cache=True, nogil=True)
-def _enter(row, column, value, values, found, worst):
-    """Put a column in the place of a row's worst candidate."""
+def _enter(values, found, value, column):
+    """Put a column in the place of a row's worst candidate, (c,) both; the worst that is left."""
     place = 0
-    for i in range(1, values.shape[1]):
-        if values[row, i] > values[row, place]:
+    for i in range(1, len(values)):
+        if values[i] > values[place]:
             place = i
-    values[row, place], found[row, place] = value, column
-    most = values[row, 0]
-    for i in range(1, values.shape[1]):
-        most = max(most, values[row, i])
-    worst[row] = most
+    values[place], found[place] = value, column
+    most = values[0]
+    for i in range(1, len(values)):
+        most = max(most, values[i])
+    return most
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)
@@ -64,13 +64,15 @@ def offer(
     columns: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     halves: np.ndarray,
     owners: np.ndarray,
-    both: bool,
     values: np.ndarray,
     found: np.ndarray,
     worst: np.ndarray,
+    column_values: np.ndarray,
+    column_found: np.ndarray,
 ) -> None:
-    """Offer every column of a block to every row as a neighbour, and if `both` every row to every column.
+    """Offer every column of a block to every row as a neighbour, and every row to every column.
 
+    Calls with different rows may run at once: what columns learn goes to tables of the call, which `merge` takes up.
     A row or column stands for a mixture p + share · (q - p) of two rows or columns of the block, so that its inner
     products are mixtures too; what is no mixture has p = q.
 
@@ -82,17 +84,18 @@ def offer(
             in their order, as many as have p = q = place.
         halves: half the squared length of every row of X, (n,) float32.
         owners: rows of the same owner are not offered to each other, (n,) int.
-        both: whether columns learn of rows.
-        values: half the squared distances of the candidates, (n, c) float32, changed.
-        found: positions of the candidates, (n, c) int32, changed.
-        worst: greatest of `values` of each row, (n,) float32, changed.
+        values: half the squared distances of the candidates, (n, c) float32, changed in these rows.
+        found: positions of the candidates, (n, c) int32, likewise.
+        worst: greatest of `values` of each row, (n,) float32, likewise.
+        column_values: infinite, (C, c) float32, changed; without rows where columns are to learn nothing.
+        column_found: (C, c) int32, changed.
     """
     ids, first, second, share = rows
     column_ids, column_first, column_second, column_share = columns
     plain = min(products.shape[1], len(column_ids))
     mixed = np.empty(products.shape[1], np.float32)
     distance = np.empty(len(column_ids), np.float32)
-    lengths, limits = halves[column_ids], worst[column_ids]
+    lengths, limits, both = halves[column_ids], worst[column_ids], len(column_values) > 0
     for i in range(len(ids)):
         row, start = ids[i], begin[i]
         lower = start if plain == len(column_ids) else 0
@@ -122,10 +125,26 @@ def offer(
                 if owners[column] == owners[row]:
                     continue
                 if distance[j] < worst[row]:
-                    _enter(row, column, distance[j], values, found, worst)
-                if both and distance[j] < worst[column]:
-                    _enter(column, row, distance[j], values, found, worst)
-                    limits[j] = worst[column]
+                    worst[row] = _enter(values[row], found[row], distance[j], column)
+                if both and distance[j] < limits[j]:
+                    limits[j] = min(limits[j], _enter(column_values[j], column_found[j], distance[j], row))
+
+
+@njit(cache=True, nogil=True)
+def merge(
+    ids: np.ndarray,
+    column_values: np.ndarray,
+    column_found: np.ndarray,
+    values: np.ndarray,
+    found: np.ndarray,
+    worst: np.ndarray,
+) -> None:
+    """Take the candidates that columns got in `offer` up in those of their rows, whose positions are `ids`."""
+    for j in range(len(column_values)):
+        row = ids[j]
+        for i in range(column_values.shape[1]):
+            if column_values[j, i] < worst[row]:
+                worst[row] = _enter(values[row], found[row], column_values[j, i], column_found[j, i])
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})

@@ -1,14 +1,17 @@
 """A search for nearest rows: inner products in blocks, candidates from them, exact distances of these."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 SPARE = 4  # candidates beyond k that are ranked too
 BLOCK = 1024  # rows of a block
 BUDGET = 32 << 20  # bytes of inner products held at once
+Result = TypeVar("Result")
 Parents = tuple[np.ndarray, np.ndarray, np.ndarray]
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -69,7 +72,7 @@ class Search:
         itself = np.arange(len(X))
         self.X, self.k, self.pool, self.budget, self.classes = X, k, pool, budget, classes
         self.parents = parents or (itself, itself, np.zeros(len(X)))
-        size = len(self.parents[0])
+        self.threads, size = _threads(), len(self.parents[0])
         self.owners = np.arange(size) if owners is None else owners.astype(np.int64)
         total = sum((X[ids].sum(axis=0, dtype=np.float64) for ids in _parts(pool[pool < len(X)])), np.zeros(X.shape[1]))
         self.mean = (total / (pool < len(X)).sum()).astype(np.float32)
@@ -98,8 +101,6 @@ class Search:
 
     def pairs(self, one: Group, other: Group, both: bool = True, also: "Search | None" = None) -> None:
         """Offer the rows of the second group to those of the first, if `both` the other way round, and `also` there."""
-        from pipeline.features.nearest_kernels import offer
-
         if not len(one.plain) or not len(other.plain):
             return
         same = one is other
@@ -109,9 +110,33 @@ class Search:
             columns = (ids[skip:], first[skip:] - skip, second[skip:] - skip, share[skip:])
             begin = number + 1 - skip if same else np.zeros(len(number), np.int64)
             products = self.products(left, other.plain[skip:])
-            for to in filter(None, (self, also)):
-                offer(products, rows, begin, columns, to.halves, to.owners, both, to.values, to.found, to.worst)
+            for search in filter(None, (self, also)):
+                search.offer(products, rows, begin, columns, both)
             del products  # before there is another one
+
+    def offer(self, products: np.ndarray, rows: Rows, begin: np.ndarray, columns: Rows, both: bool) -> None:
+        """Offer the columns of a block to its rows, which threads share, and if `both` the rows to the columns."""
+        from pipeline.features.nearest_kernels import merge, offer
+
+        count, c = len(columns[0]) if both else 0, self.values.shape[1]
+
+        def work(part: slice) -> tuple[np.ndarray, np.ndarray]:
+            learned = np.full((count, c), np.inf, np.float32), np.empty((count, c), np.int32)
+            some = (rows[0][part], rows[1][part], rows[2][part], rows[3][part])
+            tables = (self.values, self.found, self.worst)
+            offer(products, some, begin[part], columns, self.halves, self.owners, *tables, *learned)
+            return learned
+
+        # Interleaved: of a triangle, later rows have fewer columns.
+        for learned in self.at_once(work, [slice(number, None, self.threads) for number in range(self.threads)]):
+            merge(columns[0], *learned, self.values, self.found, self.worst)
+
+    def at_once(self, work: Callable[[slice], Result], parts: Sequence[slice]) -> list[Result]:
+        """Results in the order of the parts."""
+        if len(parts) == 1:
+            return [work(parts[0])]
+        with ThreadPoolExecutor(len(parts)) as pool:
+            return list(pool.map(work, parts))
 
     def tiles(self, group: Group, width: int) -> Iterator[tuple[Rows, np.ndarray, np.ndarray]]:
         """Parts of a group: its rows, the positions in X that products are taken of, and the rows' numbers in it.
@@ -154,35 +179,55 @@ class Search:
         """The k nearest of the rows that ask, by exact distances."""
         from pipeline.features.nearest_kernels import rank
 
-        order = np.empty((len(asked), self.k), np.int32)
-        last = rank(self.X, *self.parents, asked, self.found, self.k, order)
+        order, size = np.empty((len(asked), self.k), np.int32), -(-len(asked) // self.threads) or 1
+        parts = [slice(start, start + size) for start in range(0, len(asked), size)] or [slice(0)]
+        last = np.concatenate(
+            self.at_once(lambda of: rank(self.X, *self.parents, asked[of], self.found, self.k, order[of]), parts)
+        )
         # Rounding errors of a sum of D products grow with √D; this is eight times what is expected of them.
         largest = np.sqrt(self.halves.max())
         error = 8 * np.sqrt(self.X.shape[1]) * np.finfo(np.float32).eps * np.sqrt(self.halves[asked]) * largest
-        unsure = np.flatnonzero(np.isfinite(self.worst[asked]) & (last / 2 > self.worst[asked] - error))
+        unsure = np.flatnonzero(np.isfinite(self.worst[asked]) & (last / 2 >= self.worst[asked] - error))
         for part in _parts(unsure, 64):
-            order[part] = self.exactly(asked[part])
+            order[part] = self.exactly(asked[part], last[part] / 2 + 2 * error[part])
         return order
 
-    def exactly(self, asked: np.ndarray) -> np.ndarray:
-        """The k nearest of a few rows, searched in float64."""
-        rows = self.rows(asked) - self.mean.astype(np.float64)
-        squared = np.empty((len(asked), len(self.pool)))
-        for begin in range(0, len(self.pool), BLOCK):
-            columns = self.rows(self.pool[begin : begin + BLOCK]) - self.mean.astype(np.float64)
+    def exactly(self, asked: np.ndarray, limits: np.ndarray) -> np.ndarray:
+        """The k nearest of a few rows, searched in float64 among all that float32 puts within these limits of one."""
+        rows, pool = self.rows(asked) - self.mean.astype(np.float64), self.within(asked, limits)
+        squared = np.empty((len(asked), len(pool)))
+        for begin in range(0, len(pool), BLOCK):
+            columns = self.rows(pool[begin : begin + BLOCK]) - self.mean.astype(np.float64)
             lengths = (rows**2).sum(axis=1)[:, None] + (columns**2).sum(axis=1)
             squared[:, begin : begin + BLOCK] = lengths - 2 * rows @ columns.T
-        squared[self.owners[asked][:, None] == self.owners[self.pool]] = np.inf
+        squared[self.owners[asked][:, None] == self.owners[pool]] = np.inf
         if self.classes is not None:
-            squared[self.classes[asked][:, None] != self.classes[self.pool]] = np.inf
+            squared[self.classes[asked][:, None] != self.classes[pool]] = np.inf
         limits = np.partition(squared, self.k - 1, axis=1)[:, self.k - 1] + 1e-9 * float(self.halves.max())
-        return np.stack([self._first(*each) for each in zip(asked, squared, limits, strict=True)])
+        near = [pool[np.isfinite(row) & (row <= limit)] for row, limit in zip(squared, limits, strict=True)]
+        return np.stack([self._first(*each) for each in zip(asked, near, strict=True)])
 
-    def _first(self, row: int, squared: np.ndarray, limit: float) -> np.ndarray:
-        near = self.pool[np.isfinite(squared) & (squared <= limit)]
+    def within(self, asked: np.ndarray, limits: np.ndarray) -> np.ndarray:
+        """Positions of the pool whose half squared distance to any row that asks is in its limit, ascending."""
+        plain = self.pool[self.pool < len(self.X)]
+        products = self.products(asked, plain)
+        if len(plain) < len(self.pool):
+            first, second, share = self.parents
+            products = products[:, first] + share.astype(np.float32) * (products[:, second] - products[:, first])
+        near = self.halves[asked][:, None] + self.halves[self.pool] - products <= limits[:, None]
+        return np.sort(self.pool[near.any(axis=0)])
+
+    def _first(self, row: int, near: np.ndarray) -> np.ndarray:
         distances = ((self.rows(near).astype(np.float64) - self.rows(np.array([row]))) ** 2).sum(axis=1)
         found = near[np.lexsort((near, distances))][: self.k]
         return np.pad(found, (0, self.k - len(found)), constant_values=-1)
+
+
+def _threads() -> int:
+    """As many as matrix products take."""
+    from threadpoolctl import threadpool_info
+
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
 
 
 def _parts(ids: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:

@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.heads.cleaning import edited_nearest_neighbours, smote_enn, smote_tomek, tomek_links
-from pipeline.heads.drawing import planned, repeated
-from pipeline.heads.guided import kmeans_smote, svm_smote
-from pipeline.heads.mixing import eos, mgs, remix
-from pipeline.heads.rows import Resampled, Rows, Strategy, of_real
-from pipeline.heads.smotes import adasyn, borderline_smote, smote
-from pipeline.heads.undersampling import cluster_centroids, near_miss, random_under
+from pipeline.heads.resampling.cleaning import edited_nearest_neighbours, smote_enn, smote_tomek, tomek_links
+from pipeline.heads.resampling.drawing import planned, repeated
+from pipeline.heads.resampling.guided import kmeans_smote, svm_smote
+from pipeline.heads.resampling.mixing import eos, mgs, remix
+from pipeline.heads.resampling.rows import Resampled, Rows, Strategy, of_real
+from pipeline.heads.resampling.smotes import adasyn, borderline_smote, smote
+from pipeline.heads.resampling.undersampling import cluster_centroids, near_miss, random_under
 
 
 def none(rows: Rows, random_state: np.random.RandomState) -> Resampled:

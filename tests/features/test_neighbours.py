@@ -123,7 +123,9 @@ def test_rows_whose_candidates_are_too_near_to_be_sure_are_searched_exactly(monk
     X[40:] += 1000
     searched = []
     exactly = Search.exactly
-    monkeypatch.setattr(Search, "exactly", lambda self, asked: searched.append(len(asked)) or exactly(self, asked))
+    monkeypatch.setattr(
+        Search, "exactly", lambda self, asked, limits: searched.append(len(asked)) or exactly(self, asked, limits)
+    )
     np.testing.assert_array_equal(nearest(X, 3), by_definition(X, 3, *[range(80)] * 2))
     assert sum(searched) > 40
 
@@ -131,3 +133,29 @@ def test_rows_whose_candidates_are_too_near_to_be_sure_are_searched_exactly(monk
 def test_float64_rows_are_ranked_by_their_own_distances():
     X = np.array([[0.0], [1.0 + 1e-12], [-1.0], [5.0]])
     assert nearest(X, 2)[0].tolist() == [2, 1]
+
+
+def test_mixtures_take_no_products_of_their_own(monkeypatch):
+    taken = []
+    products = Search.products
+    monkeypatch.setattr(
+        Search,
+        "products",
+        lambda self, left, right: taken.append(len(left) * len(right)) or products(self, left, right),
+    )
+    X = normal(140, 6)
+    one, other = group(np.arange(50), np.arange(140, 640)), group(np.arange(50, 140), np.arange(640, 900), 1)
+    nearest_with_mixtures(X, 3, [one, other])
+    assert sorted(taken) == [50 * 50, 50 * 90, 90 * 90]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_neighbours_are_the_same_however_many_threads_search(monkeypatch, threads):
+    monkeypatch.setattr("pipeline.features.searching._threads", lambda: threads)
+    X = np.round(normal(400, 3) * 2)
+    one, other = group(np.arange(0, 400, 2), np.arange(400, 550)), group(np.arange(1, 400, 2), np.arange(550, 700), 1)
+    np.testing.assert_array_equal(nearest(X, 4), by_definition(X, 4, range(400), range(400)))
+    expected = by_definition(with_mixtures(X, one, other), 3, range(700), range(700))
+    np.testing.assert_array_equal(nearest_with_mixtures(X, 3, [one, other]), expected)
+    few = nearest(X, 2, np.array([5]), np.arange(3))
+    np.testing.assert_array_equal(few, by_definition(X, 2, [5], range(3)))

@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from pipeline.heads.resamplers import RESAMPLERS
-from pipeline.heads.rows import Rows
+from pipeline.heads.resampling.rows import Rows
 
 enn = under_sampling.EditedNearestNeighbours
 SIZES = [[120, 50, 30], [90, 12], [70, 40, 8, 30], [200, 90]]
