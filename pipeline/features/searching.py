@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 SPARE = 4  # candidates beyond k that are ranked too
 BLOCK = 1024  # rows of a block
@@ -72,7 +74,8 @@ class Search:
         itself = np.arange(len(X))
         self.X, self.k, self.pool, self.budget, self.classes = X, k, pool, budget, classes
         self.parents = parents or (itself, itself, np.zeros(len(X)))
-        self.threads, size = _threads(), len(self.parents[0])
+        self.pools, size = ThreadpoolController(), len(self.parents[0])
+        self.threads = _threads(self.pools)
         self.owners = np.arange(size) if owners is None else owners.astype(np.int64)
         total = sum((X[ids].sum(axis=0, dtype=np.float64) for ids in _parts(pool[pool < len(X)])), np.zeros(X.shape[1]))
         self.mean = (total / (pool < len(X)).sum()).astype(np.float32)
@@ -165,14 +168,20 @@ class Search:
     def products(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Inner products of rows, (len(left), len(right)) float32."""
         out, square = np.empty((len(left), len(right)), np.float32), np.array_equal(left, right)
-        for top in range(0, len(left), BLOCK):
-            rows = self.block(left[top : top + BLOCK])
-            for begin in range(0, len(right), BLOCK):
-                here = out[top : top + BLOCK, begin : begin + BLOCK]
-                if square and begin < top:
-                    here[:] = out[begin : begin + BLOCK, top : top + BLOCK].T
-                else:
-                    np.matmul(rows, self.block(right[begin : begin + BLOCK]).T, out=here)
+
+        def work(part: slice) -> None:
+            for begin in range(0, len(right), BLOCK)[part]:
+                columns = self.block(right[begin : begin + BLOCK]).T
+                for top in range(0, begin + 1 if square else len(left), BLOCK):
+                    here = out[top : top + BLOCK, begin : begin + BLOCK]
+                    np.matmul(self.block(left[top : top + BLOCK]), columns, out=here)
+
+        # Blocks side by side take less time than each of them shared by threads.
+        with self.pools.limit(limits=1, user_api="blas") if self.threads > 1 else nullcontext():
+            self.at_once(work, [slice(number, None, self.threads) for number in range(self.threads)])
+        if square:
+            for top in range(BLOCK, len(left), BLOCK):
+                out[top : top + BLOCK, :top] = out[:top, top : top + BLOCK].T
         return out
 
     def ranked(self, asked: np.ndarray) -> np.ndarray:
@@ -223,11 +232,9 @@ class Search:
         return np.pad(found, (0, self.k - len(found)), constant_values=-1)
 
 
-def _threads() -> int:
+def _threads(pools: ThreadpoolController) -> int:
     """As many as matrix products take."""
-    from threadpoolctl import threadpool_info
-
-    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+    return max((pool["num_threads"] for pool in pools.select(user_api="blas").info()), default=1)
 
 
 def _parts(ids: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:

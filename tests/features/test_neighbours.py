@@ -151,7 +151,7 @@ def test_mixtures_take_no_products_of_their_own(monkeypatch):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_neighbours_are_the_same_however_many_threads_search(monkeypatch, threads):
-    monkeypatch.setattr("pipeline.features.searching._threads", lambda: threads)
+    monkeypatch.setattr("pipeline.features.searching._threads", lambda pools: threads)
     X = np.round(normal(400, 3) * 2)
     one, other = group(np.arange(0, 400, 2), np.arange(400, 550)), group(np.arange(1, 400, 2), np.arange(550, 700), 1)
     np.testing.assert_array_equal(nearest(X, 4), by_definition(X, 4, range(400), range(400)))
