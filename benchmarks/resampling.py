@@ -36,7 +36,7 @@ CLAIMS = {
     "smote_enn_vs_imblearn": ("smote_enn", 10.0),
 }
 SIZES = {"smote": [(20_000, 512, 3), (100_000, 512, 1)], "smote_tomek": [(20_000, 1280, 1)]}  # rows, features, turns
-QUICK = {"smote": [(20_000, 512, 1)], "smote_tomek": [(6_000, 1280, 1)]}
+QUICK = {"smote": [(20_000, 512, 2)], "smote_tomek": [(10_000, 1280, 1)]}
 
 
 def measured(quick: bool) -> dict[str, dict[str, Any]]:

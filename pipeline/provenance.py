@@ -16,7 +16,7 @@ def sources(*parts: ModuleType | str) -> list[Path]:
     """Source files of rooms (packages), modules and paths."""
     files = [Path(part if isinstance(part, str) else str(part.__file__)) for part in parts]
     return sorted(
-        source for file in files for source in (file.parent.glob("*.py") if file.name == "__init__.py" else [file])
+        source for file in files for source in (file.parent.rglob("*.py") if file.name == "__init__.py" else [file])
     )
 
 

@@ -10,9 +10,7 @@ from ruamel.yaml import YAML
 from pipeline import params
 from pipeline.__main__ import COMMANDS
 
-STAGES = {
-    name: of.get("do", of) for name, of in YAML(typ="safe").load(imports.ROOT / "dvc.yaml")["stages"].items()
-}
+STAGES = {name: of.get("do", of) for name, of in YAML(typ="safe").load(imports.ROOT / "dvc.yaml")["stages"].items()}
 SOURCES = {name: Path(f"pipeline/stages/{'fit' if name == 'arm' else name}.py") for name in STAGES}
 
 

@@ -9,6 +9,7 @@ A synthetic row p + share · (q - p) needs no product of its own: <z, p + share 
 <z, q>. A data set that SMOTE has doubled takes a quarter of the products, and its synthetic rows need not exist yet.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -73,9 +74,9 @@ def nearest_of_classes(
     of_own.halves = of_any.halves
     groups = [Group(np.flatnonzero(y == label)) for label in labels]
     others = Group(np.flatnonzero(~np.isin(y, labels)))
-    for number, one in enumerate(groups):
-        for other in groups[number:]:
-            of_any.pairs(one, other, also=of_own if one is other else None)
+    for one, other in _pairs(groups):
+        of_any.pairs(one, other, also=of_own if one is other else None)
+    for one in groups:
         of_any.pairs(one, others, both=False)
     tables = np.full((len(X), k_any), -1, np.int32), np.full((len(X), k_own), -1, np.int32)
     for table, search in zip(tables, (of_any, of_own), strict=True):
@@ -96,11 +97,15 @@ def nearest_with_mixtures(X: np.ndarray, k: int, groups: Sequence[Group], budget
     everything = np.arange(sum(len(group.rows[0]) for group in groups))
     search = Search(X, k, everything, None, budget, parents=_parents(groups))
     search.measure(everything)
-    for number, one in enumerate(groups):
-        for other in groups[number:]:
-            rows, columns = (one, other) if len(one.mixtures) <= len(other.mixtures) else (other, one)
-            search.pairs(rows, columns)
+    for one, other in _pairs(groups):
+        rows, columns = (one, other) if len(one.mixtures) <= len(other.mixtures) else (other, one)
+        search.pairs(rows, columns)
     return search.ranked(everything)
+
+
+def _pairs(groups: Sequence[Group]) -> list[tuple[Group, Group]]:
+    """Each group with itself first: with near candidates at hand, fewer of those that follow are looked at."""
+    return [*((one, one) for one in groups), *itertools.combinations(groups, 2)]
 
 
 def _parents(groups: Sequence[Group]) -> Parents:

@@ -6,13 +6,14 @@ from math import prod
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.heads import costs, limits
 from pipeline.heads.cases import Cases
 from pipeline.heads.entries import Entry
+from pipeline.heads.estimators import limits
 from pipeline.heads.named import Arm, Pair, Stack
 from pipeline.heads.protocol import Protocol
-from pipeline.heads.rows import Strategy
-from pipeline.heads.strategy import available_memory
+from pipeline.heads.resampling import costs
+from pipeline.heads.resampling.rows import Strategy
+from pipeline.heads.resampling.strategy import available_memory
 
 
 def seconds(cases: Cases, train: np.ndarray, asked: int, arm: Arm, protocol: Protocol) -> float:

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.choices import NotNegative, Positive
-from pipeline.heads import networks, structured
-from pipeline.heads.weights import ClassWeight, CostMatrix, class_weights
+from pipeline.heads.estimators import networks, structured
+from pipeline.heads.estimators.weights import ClassWeight, CostMatrix, class_weights
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -34,14 +34,14 @@ def logistic(
     cost: CostMatrix = None,
 ) -> Any:
     """Multinomial logistic regression, L2 penalty of strength 1/C, L-BFGS (no randomness)."""
-    from pipeline.heads.linear import Logistic
+    from pipeline.heads.estimators.linear import Logistic
 
     return Logistic(C=C, max_iter=max_iter, class_weight=class_weights(class_weight, cost))
 
 
 def tau_norm(random_state: int, C: Positive, tau: NotNegative, max_iter: Count = 1000) -> Any:
     """Logistic regression, then weights of each class over their length to the power tau (arXiv:1910.09217)."""
-    from pipeline.heads.linear import TauNormalised
+    from pipeline.heads.estimators.linear import TauNormalised
 
     return TauNormalised(C=C, max_iter=max_iter, tau=tau)
 
@@ -54,7 +54,7 @@ def linear_svm(
     cost: CostMatrix = None,
 ) -> Any:
     """Linear support vector machine, one against the rest, L2 penalty of strength 1/C, L-BFGS."""
-    from pipeline.heads.linear import LinearSVM
+    from pipeline.heads.estimators.linear import LinearSVM
 
     weights = class_weights(class_weight, cost)
     return LinearSVM(C=C, max_iter=max_iter, class_weight=weights, random_state=random_state)
@@ -80,7 +80,7 @@ def lightgbm(
     cost: CostMatrix = None,
 ) -> Any:
     """Gradient-boosted trees (Ke et al. 2017, NeurIPS 30); `patience` finds how many of the n_estimators are enough."""
-    from pipeline.heads.trees import Boosted
+    from pipeline.heads.estimators.trees import Boosted
 
     return Boosted(
         n_estimators=n_estimators,

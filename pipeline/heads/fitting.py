@@ -13,9 +13,9 @@ from pipeline.heads.budget import refuse_too_large, refuse_too_many
 from pipeline.heads.cases import Cases, carve
 from pipeline.heads.entries import Entry
 from pipeline.heads.named import Pair
-from pipeline.heads.rows import Resampled, Rows
+from pipeline.heads.resampling.rows import Resampled, Rows
+from pipeline.heads.resampling.strategy import available_memory
 from pipeline.heads.scaling import Scaling
-from pipeline.heads.strategy import available_memory
 
 PREDICTED_AT_ONCE = 1 << 16  # rows: what a memory-mapped table is copied in
 

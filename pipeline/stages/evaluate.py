@@ -12,8 +12,8 @@ import pandas as pd
 
 from pipeline import artifacts, choices, engine, storage
 from pipeline.errors import PipelineError
-from pipeline.heads import shares, variants
-from pipeline.heads.calibration import Shares
+from pipeline.heads.deciding import shares, variants
+from pipeline.heads.deciding.calibration import Shares
 from pipeline.judge import collapse, comparison, curves, intake, reject, tally
 from pipeline.judge.arms import Judged, Rows, is_better, judge
 from pipeline.judge.tally import Multilabel, Predictions

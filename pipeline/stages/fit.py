@@ -19,13 +19,13 @@ from pipeline.heads.gathering import Fold
 from pipeline.heads.named import Arm
 from pipeline.heads.protocol import Protocol
 from pipeline.heads.refusals import refusals
-from pipeline.heads.strategy import available_memory
+from pipeline.heads.resampling.strategy import available_memory
 from pipeline.judge import metrics
 from pipeline.judge.metrics import Kappa
 from pipeline.params import Params
 
 log = logging.getLogger(__name__)
-PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "lightgbm", "numba", "torch")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "lightgbm", "numba")
 SOURCES = provenance.sources(__file__, heads)
 LONG = 120  # seconds that are worth a word before they begin
 COPIES = 4  # of the training rows that one fit holds: itself, and up to three times as many rows resampled

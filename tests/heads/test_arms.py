@@ -10,7 +10,7 @@ from pipeline.errors import PipelineError
 from pipeline.heads import arms
 from pipeline.heads.classifiers import HEADS
 from pipeline.heads.resamplers import RESAMPLERS
-from pipeline.heads.rows import Rows
+from pipeline.heads.resampling.rows import Rows
 from tests.heads.made import LOGISTIC, PROTOCOL, blobs, cases, pair
 
 SMOTE = pair("smote", of_resampler={"k_neighbors": 5})

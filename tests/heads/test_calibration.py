@@ -12,8 +12,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 
 from pipeline import choices
-from pipeline.heads import calibration
-from pipeline.heads.calibration import CALIBRATORS, Shares
+from pipeline.heads.deciding import calibration
+from pipeline.heads.deciding.calibration import CALIBRATORS, Shares
 
 
 def simulate(rows: int, classes: int, seed: int = 0, sharpness: float = 2.0) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.heads import cuts
+from pipeline.heads.deciding import cuts
 from pipeline.judge import metrics, tally
 
 METRICS = ("macro_f1", "kappa", "balanced_accuracy_adjusted")

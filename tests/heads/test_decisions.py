@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from pipeline import choices
 from pipeline.errors import PipelineError
-from pipeline.heads import decisions
-from pipeline.heads.calibration import Shares
-from pipeline.heads.decisions import RULES, Context, Thresholds, Weights
+from pipeline.heads.deciding import decisions
+from pipeline.heads.deciding.calibration import Shares
+from pipeline.heads.deciding.decisions import RULES, Context, Thresholds, Weights
 
 EVEN = Context(Shares(np.full(3, 1 / 3), np.full(3, 1 / 3)), "quadratic")
 RARE = Context(Shares(np.array([0.1, 0.3, 0.6]), np.array([0.1, 0.3, 0.6])), "quadratic")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from pipeline.heads import descent
-from pipeline.heads.descent import descend, scores_of, softmax_loss, squared_hinge_loss
+from pipeline.heads.estimators import descent
+from pipeline.heads.estimators.descent import descend, scores_of, softmax_loss, squared_hinge_loss
 
 LOSSES = [softmax_loss, squared_hinge_loss]
 

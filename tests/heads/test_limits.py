@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.heads import limits
 from pipeline.heads.classifiers import HEADS
+from pipeline.heads.estimators import limits
 
 MILLION = [700_000, 200_000, 90_000, 10_000]
 

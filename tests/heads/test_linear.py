@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pipeline.heads.linear import LinearSVM, Logistic, TauNormalised
+from pipeline.heads.estimators.linear import LinearSVM, Logistic, TauNormalised
 from tests.heads.made import blobs
 
 

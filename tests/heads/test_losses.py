@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pipeline.backbone.losses import LOSSES, Setting
-from pipeline.heads import losses
+from pipeline.heads.estimators import losses
 
 COUNTS = np.array([2, 40, 8])
 THEIRS = {

@@ -13,9 +13,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import PipelineError
-from pipeline.heads import losses, networks, perceptron
-from pipeline.heads.perceptron import Perceptron
-from pipeline.heads.retraining import Rescaled, Retrained, balanced, natural
+from pipeline.heads.estimators import losses, networks, perceptron
+from pipeline.heads.estimators.perceptron import Perceptron
+from pipeline.heads.estimators.retraining import Rescaled, Retrained, balanced, natural
 
 LOSSES = ["cross_entropy", "focal", "class_balanced", "balanced_softmax", "ldam"]
 SMALL = {
@@ -85,7 +85,7 @@ def test_a_head_that_was_saved_predicts_the_same(name, tmp_path):
 def test_no_network_needs_torch():
     code = (
         "import sys, numpy as np\n"
-        "from pipeline.heads import networks\n"
+        "from pipeline.heads.estimators import networks\n"
         "assert 'sklearn' not in sys.modules\n"
         "X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2\n"
         "for make in (networks.mlp, networks.crt, networks.lws): make(0, epochs=2).fit(X, y).predict_proba(X)\n"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.heads import shares
+from pipeline.heads.deciding import shares
 
 CLASSES = ["A", "B", "C"]
 FOLD = {

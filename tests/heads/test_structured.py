@@ -11,10 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pipeline.errors import PipelineError
-from pipeline.heads import structured
 from pipeline.heads.classifiers import HEADS
-from pipeline.heads.decomposition import Hierarchical, Ordinal, leaves
-from pipeline.heads.nearest import NearestMean
+from pipeline.heads.estimators import structured
+from pipeline.heads.estimators.decomposition import Hierarchical, Ordinal, leaves
+from pipeline.heads.estimators.nearest import NearestMean
 
 CLASSES = ["A", "B", "C", "D"]
 TREE = {"AB": ["A", "B"], "CD": ["C", "D"]}

@@ -3,7 +3,7 @@ import pytest
 from lightgbm import LGBMClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pipeline.heads.trees import Boosted
+from pipeline.heads.estimators.trees import Boosted
 from tests.heads.made import blobs
 
 

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from pipeline.choices import Decision
 from pipeline.errors import PipelineError
-from pipeline.heads import cuts, variants
-from pipeline.heads.calibration import Shares
-from pipeline.heads.variants import Role
+from pipeline.heads.deciding import cuts, variants
+from pipeline.heads.deciding.calibration import Shares
+from pipeline.heads.deciding.variants import Role
 
 CLASSES = ["A", "B", "C"]
 NATURAL = Shares(np.array([0.1, 0.3, 0.6]), np.array([0.1, 0.3, 0.6]))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
-from pipeline.heads.weights import class_weights, refuse_one_class, row_weights
+from pipeline.heads.estimators.weights import class_weights, refuse_one_class, row_weights
 
 NAMES = ("A", "B", "C")
 

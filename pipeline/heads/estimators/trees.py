@@ -5,8 +5,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from pipeline.heads.conventions import Head
-from pipeline.heads.weights import ClassWeight, refuse_one_class, row_weights
+from pipeline.heads.estimators.conventions import Head
+from pipeline.heads.estimators.weights import ClassWeight, refuse_one_class, row_weights
 
 
 class Boosted(Head):

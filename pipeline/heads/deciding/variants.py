@@ -15,9 +15,9 @@ import numpy as np
 
 from pipeline.choices import Decision
 from pipeline.errors import PipelineError
-from pipeline.heads import calibration
-from pipeline.heads.calibration import Calibrator, Shares
-from pipeline.heads.decisions import RULES, Context, Rule, argmax
+from pipeline.heads.deciding import calibration
+from pipeline.heads.deciding.calibration import Calibrator, Shares
+from pipeline.heads.deciding.decisions import RULES, Context, Rule, argmax
 
 GROUPS = 5  # of patients, each decided by what the others taught
 NOT_FITTED = ("none", "prior", "argmax", "cost")  # calibrators and rules that validation rows teach nothing

@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 from sklearn.utils import check_random_state
 
-from pipeline.heads.losses import softmax
-from pipeline.heads.softmax import SoftmaxHead
+from pipeline.heads.estimators.losses import softmax
+from pipeline.heads.estimators.softmax import SoftmaxHead
 
 Order = Callable[[np.ndarray, np.random.RandomState], np.ndarray]  # class numbers (n,) → positions of an epoch
 Slope = Callable[[np.ndarray, np.ndarray], np.ndarray]  # weights, positions of a batch → gradient of its mean loss

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import MetaEstimatorMixin
 
-from pipeline.heads.conventions import Head, unfitted
+from pipeline.heads.estimators.conventions import Head, unfitted
 
 Tree = Any  # a label, or a tuple of trees
 

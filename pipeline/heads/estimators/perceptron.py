@@ -13,10 +13,10 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
-from pipeline.heads import losses
-from pipeline.heads.losses import Loss, LossName
-from pipeline.heads.softmax import SoftmaxHead
-from pipeline.heads.weights import ClassWeight, row_weights
+from pipeline.heads.estimators import losses
+from pipeline.heads.estimators.losses import Loss, LossName
+from pipeline.heads.estimators.softmax import SoftmaxHead
+from pipeline.heads.estimators.weights import ClassWeight, row_weights
 
 Layers = list[np.ndarray]  # hidden weights (D, H) and biases (H,), last weights (H, K) and biases (K,)
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.heads.losses import log_softmax
-from pipeline.heads.softmax import SoftmaxHead
+from pipeline.heads.estimators.losses import log_softmax
+from pipeline.heads.estimators.softmax import SoftmaxHead
 
 
 class NearestMean(SoftmaxHead):
@@ -51,7 +51,7 @@ class NearestMean(SoftmaxHead):
             log_p = log_softmax(np.exp(log_scale) * closeness)[np.arange(len(own)), own]
             return float(-np.average(log_p, weights=1 / counts[own]))
 
-        found = minimize_scalar(log_loss, bounds=np.log(unit) + np.log([1e-3, 1e3]), method="bounded")
+        found: Any = minimize_scalar(log_loss, bounds=np.log(unit) + np.log([1e-3, 1e3]), method="bounded")
         return float(np.exp(found.x))
 
     def _without(self, rows: np.ndarray, numbers: np.ndarray, totals: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.heads import cuts
-from pipeline.heads.calibration import Shares
+from pipeline.heads.deciding import cuts
+from pipeline.heads.deciding.calibration import Shares
 
 TAUS = np.round(np.arange(-1, 2.01, 0.05), 2)  # 0: no change; 1: as if all classes were equally frequent
 HALF = np.nextafter(0.5, 1)  # a label is present above one half

@@ -7,10 +7,10 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from pipeline.heads.descent import Linear, descend, scores_of, softmax_loss, squared_hinge_loss
-from pipeline.heads.losses import log_softmax
-from pipeline.heads.softmax import SoftmaxHead
-from pipeline.heads.weights import ClassWeight, refuse_one_class, row_weights
+from pipeline.heads.estimators.descent import Linear, descend, scores_of, softmax_loss, squared_hinge_loss
+from pipeline.heads.estimators.losses import log_softmax
+from pipeline.heads.estimators.softmax import SoftmaxHead
+from pipeline.heads.estimators.weights import ClassWeight, refuse_one_class, row_weights
 
 PARTS = 3  # that the rows are dealt into where a linear SVM learns how steep its probabilities are
 

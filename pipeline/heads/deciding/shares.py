@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.heads.calibration import Shares
+from pipeline.heads.deciding.calibration import Shares
 
 
 def of_fit(report: Mapping[str, Any], classes: Sequence[str]) -> dict[int, Shares]:

@@ -18,7 +18,7 @@ def ncm(
 
     Probabilities are the softmax of -`scale` × squared distance; null: the scale is fitted on the training rows.
     """
-    from pipeline.heads.nearest import NearestMean
+    from pipeline.heads.estimators.nearest import NearestMean
 
     return NearestMean(metric, scale)
 
@@ -35,7 +35,7 @@ def hierarchical(random_state: int, classes: Sequence[str], tree: dict[str, Any]
     Raises:
         PipelineError: with every fault of the tree, or of the base.
     """
-    from pipeline.heads.decomposition import Hierarchical
+    from pipeline.heads.estimators.decomposition import Hierarchical
 
     return Hierarchical(_base(random_state, "hierarchical", base), _numbered(tree, classes))
 
@@ -50,7 +50,7 @@ def ordinal(random_state: int, base: dict[str, Any]) -> Any:
     Raises:
         PipelineError: with every fault of the base.
     """
-    from pipeline.heads.decomposition import Ordinal
+    from pipeline.heads.estimators.decomposition import Ordinal
 
     return Ordinal(_base(random_state, "ordinal", base))
 

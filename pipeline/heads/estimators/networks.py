@@ -6,8 +6,8 @@ from pydantic import Field
 
 from pipeline.choices import NotNegative, Open, Positive
 from pipeline.errors import PipelineError
-from pipeline.heads.losses import LossName
-from pipeline.heads.weights import ClassWeight, CostMatrix, class_weights
+from pipeline.heads.estimators.losses import LossName
+from pipeline.heads.estimators.weights import ClassWeight, CostMatrix, class_weights
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -39,7 +39,7 @@ def mlp(
     if class_weight == "balanced" and loss in ("class_balanced", "balanced_softmax"):
         what = f"class_weight balanced and loss {loss} would balance the classes twice"
         raise PipelineError("class_weight, loss", what, "leave class_weight out, or take the loss cross_entropy")
-    from pipeline.heads.perceptron import Perceptron
+    from pipeline.heads.estimators.perceptron import Perceptron
 
     return Perceptron(
         hidden=hidden,
@@ -69,7 +69,7 @@ def crt(
 
     Kang et al. 2020, arXiv:1910.09217.
     """
-    from pipeline.heads.retraining import Retrained
+    from pipeline.heads.estimators.retraining import Retrained
 
     return Retrained(lr, weight_decay, batch_size, epochs, random_state)
 
@@ -85,6 +85,6 @@ def lws(
 
     Kang et al. 2020, arXiv:1910.09217.
     """
-    from pipeline.heads.retraining import Rescaled
+    from pipeline.heads.estimators.retraining import Rescaled
 
     return Rescaled(lr, weight_decay, batch_size, epochs, random_state)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeline.heads.conventions import Head
-from pipeline.heads.losses import softmax
+from pipeline.heads.estimators.conventions import Head
+from pipeline.heads.estimators.losses import softmax
 
 
 class SoftmaxHead(Head):

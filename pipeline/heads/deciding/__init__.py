@@ -1,0 +1,1 @@
+"""From stored probabilities to better ones, and to decisions."""

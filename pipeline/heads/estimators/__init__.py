@@ -1,0 +1,1 @@
+"""What learns classes from rows: `heads.classifiers` has the names."""

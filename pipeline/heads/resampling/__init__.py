@@ -1,0 +1,1 @@
+"""How rows are resampled: `heads.resamplers` has the names."""
