@@ -1,6 +1,6 @@
 """Nearest class mean, with probabilities."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
