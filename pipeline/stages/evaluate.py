@@ -98,7 +98,10 @@ def contestants(
     entered: Mapping[str, tuple[Rows, Rows, dict[int, Shares]]], how: Evaluate, classes: Sequence[str]
 ) -> dict[str, Contestant]:
     """Every arm with its variants, by name."""
-    wanted = {arm: variants.of_arm(how.decisions, how.select, known) for arm, (_, _, known) in entered.items()}
+    wanted = {
+        arm: variants.of_arm(how.decisions, how.select, known, plain=arm.startswith("none-"))
+        for arm, (_, _, known) in entered.items()
+    }
     named = {"": ARGMAX, **choices.named([one for of in wanted.values() for one in of])}
     found = {}
     for arm, (val, test, known) in entered.items():

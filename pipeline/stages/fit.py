@@ -100,7 +100,7 @@ def _seconds(asked: _Question, plan: Arm, protocol: Protocol) -> float:
 def _workers(folds: Sequence[Fold], params: Params) -> int:
     """As many fits at once as memory holds, and not more than asked for: which number it is changes no bit."""
     copy = max(len(fold.train) * fold.X.shape[1] * 4 for fold in folds)
-    return max(1, min(engine.workers(params.engine.workers), int(available_memory() // (COPIES * copy))))
+    return max(1, int(min(engine.workers(params.engine.workers), available_memory() / (COPIES * copy))))
 
 
 def _questions(fold: Fold, classes: list[str], seed: int) -> list[_Question]:
@@ -157,6 +157,20 @@ def _predictions(fold: Fold, fitted: arms.FittedArm, classes: list[str]) -> pd.D
     return frame.join(pd.DataFrame(fitted.probabilities, columns=[f"p_{name}" for name in classes]))
 
 
+def _natural(fold: Fold, classes: list[str]) -> dict[str, dict[str, int]]:
+    """Training rows without augmented views, which only minority classes have: what the classes' shares are."""
+    taken = fold.train[fold.table["natural"].to_numpy()[fold.train]]
+    targets = artifacts.targets(fold.table, classes)[taken]
+    if targets.ndim == 1:
+        return {
+            "counts_natural": dict(zip(classes, np.bincount(targets, minlength=len(classes)).tolist(), strict=True))
+        }
+    return {
+        f"{kind}_natural": dict(zip(classes, (targets == mark).sum(axis=0).tolist(), strict=True))
+        for kind, mark in (("counts", artifacts.PRESENT), ("absent", artifacts.ABSENT))
+    }
+
+
 def _describe(fold: Fold, fitted: arms.FittedArm, classes: list[str], multilabel: bool) -> dict[str, Any]:
     kind, absent = ("label" if multilabel else "class"), {}
     if fitted.absent is not None:
@@ -166,6 +180,7 @@ def _describe(fold: Fold, fitted: arms.FittedArm, classes: list[str], multilabel
         }
     return {
         "fold": fold.number,
+        **_natural(fold, classes),
         "counts_before": dict(zip(classes, fitted.counts_before.tolist(), strict=True)),
         "counts_after": dict(zip(classes, fitted.counts_after.tolist(), strict=True)),
         **absent,

@@ -51,5 +51,36 @@ def test_shares_of_labels_are_those_of_being_present_where_it_is_known():
     np.testing.assert_allclose(shares.of_fit(weighted, CLASSES)[2].fitted, [0.75, 0.75, 0.9])
 
 
+def test_the_natural_shares_are_those_without_augmented_views():
+    fold = {**FOLD, "counts_natural": {"A": 5, "B": 35, "C": 60}}
+    found = shares.of_fit({"folds": [fold], "head": {"name": "logistic"}}, CLASSES)[2]
+    np.testing.assert_allclose(found.natural, [0.05, 0.35, 0.6])
+    absent = {"A": 90, "B": 30, "C": 20}
+    labels = {**fold, "absent_natural": {"A": 95, "B": 65, "C": 60}, "absent_before": absent, "absent_after": absent}
+    found = shares.of_fit({"folds": [labels], "head": {"name": "logistic"}}, CLASSES)[2]
+    np.testing.assert_allclose(found.natural, [0.05, 0.35, 0.5])
+    np.testing.assert_allclose(found.fitted, [0.4, 2 / 3, 0.75])
+
+
+def test_a_class_weight_chosen_for_one_label_is_not_that_of_another():
+    absent = {"A": 90, "B": 30, "C": 20}
+    searched = [
+        {"label": label, "chosen": {"head.class_weight": weight}}
+        for label, weight in zip(CLASSES, [None, {"present": 3.0}, "balanced"], strict=True)
+    ]
+    fold = {**FOLD, "counts_after": FOLD["counts_before"], "absent_before": absent, "absent_after": absent}
+    report = {"folds": [{**fold, "searched": searched}], "head": {"class_weight": [None, {"present": 3.0}, "balanced"]}}
+    np.testing.assert_allclose(shares.of_fit(report, CLASSES)[2].fitted, [0.1, 0.75, 0.5])
+
+
+@pytest.mark.parametrize("kind", ["vote", "stack"])
+def test_shares_of_a_vote_or_a_stack_are_the_natural_ones_whatever_its_arms_chose(kind):
+    searched = [{"arm": "one", "chosen": {"head.class_weight": "balanced"}}]
+    views = {"counts_natural": {"A": 5, "B": 35, "C": 60}, "counts_after": FOLD["counts_before"]}
+    found = shares.of_fit({"folds": [{**FOLD, **views, "searched": searched}], kind: {}}, CLASSES)[2]
+    np.testing.assert_allclose(found.natural, [0.05, 0.35, 0.6])
+    np.testing.assert_allclose(found.fitted, found.natural)
+
+
 def test_without_counts_there_are_no_shares():
     assert shares.of_fit({"folds": [{"fold": 0}]}, CLASSES) == {}

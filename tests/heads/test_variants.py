@@ -133,6 +133,11 @@ def test_an_arm_that_learned_natural_shares_has_moved_operating_points_and_other
     assert [str(one) for one in variants.of_arm(given_, SELECT, {0: BALANCED})] == ["prior", "prior", "temperature"]
 
 
+def test_an_arm_without_resampling_is_tuned_also_where_views_or_weights_moved_its_shares():
+    found = variants.of_arm([], SELECT, {0: BALANCED}, plain=True)
+    assert [str(one) for one in found] == ["prior", "thresholds", "tilt"]
+
+
 @pytest.mark.parametrize(
     ("select", "metric"),
     [

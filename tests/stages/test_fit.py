@@ -63,6 +63,8 @@ def test_counts_are_those_of_present_training_rows_with_their_views_before_and_a
             marks = index.loc[train, f"label_{name}"]
             assert fold["counts_before"][name] == 2 * (marks == 1).sum()
             assert fold["counts_after"][name] == 2 * (marks == 0).sum()
+            assert fold["counts_natural"][name] == (marks == 1).sum()
+            assert fold["absent_natural"][name] == (marks == 0).sum()
     heads = joblib.load(artifacts.FITS / ARM / "head.joblib")
     assert [len(models) for models in heads] == [3, 3]
 
@@ -170,6 +172,7 @@ def test_views_of_training_images_are_resampled_too_and_not_predicted(given):
         counts = index[index["image_id"].isin(train)]["label"].value_counts()
         assert fold["counts_before"] == {"healthy": 2 * counts["healthy"], "sick": 2 * counts["sick"]}
         assert set(fold["counts_after"].values()) == {2 * counts.max()}
+        assert fold["counts_natural"] == {"healthy": counts["healthy"], "sick": counts["sick"]}
     assert not predictions.duplicated(["fold", "image_id"]).any()
 
 
@@ -351,6 +354,16 @@ def test_fits_that_memory_does_not_hold_at_once_follow_each_other_and_give_the_s
     fit.run(given, ARM)
     assert asked == [1]
     pd.testing.assert_frame_equal(artifacts.load_fit(ARM)[0], before)
+
+
+def test_where_the_system_does_not_tell_its_memory_as_many_fit_at_once_as_asked_for(given, monkeypatch):
+    monkeypatch.setattr(fit, "available_memory", lambda: float("inf"))
+    asked = []
+    monkeypatch.setattr(
+        fit.engine, "map", lambda work, items, workers, *_, **__: asked.append(workers) or map(work, items)
+    )
+    fit.run(given, ARM)
+    assert asked == [2]
 
 
 def test_a_fit_that_will_take_long_says_so_before(given, monkeypatch, caplog):

@@ -73,19 +73,24 @@ class Variant:
     fitted: dict[int, dict[str, Any]]
 
 
-def of_arm(given: Sequence[Decision], select: Sequence[str], shares: Mapping[int, Shares]) -> list[Decision]:
+def of_arm(
+    given: Sequence[Decision], select: Sequence[str], shares: Mapping[int, Shares], plain: bool = False
+) -> list[Decision]:
     """The decisions to take beside argmax: those of params.yaml, and what always stands beside an arm.
 
     An arm that learned from the natural shares always has its operating point moved too, by thresholds and by a tilt,
     since resampling moves it more than the ranking; one that learned from other shares has its prior corrected back.
+    An arm without resampling that learned from augmented views, or by class weights, has all three.
 
     Args:
         given: those of params.yaml.
         select: metrics that select; what is tuned is tuned for the first of them that a decision changes.
         shares: of the arm's training rows by fold; none where they are not known.
+        plain: whether it learns without resampling.
     """
     moved = any(not np.allclose(of.natural, of.fitted) for of in shares.values())
-    always = [] if not shares else [PRIOR] if moved else [Decision(name) for name in TUNED]
+    tuned = [Decision(name) for name in TUNED] if shares and (plain or not moved) else []
+    always = [PRIOR, *tuned] if moved else tuned
     completed = [_complete(one, select) for one in [*always, *given] if one.name != "reject"]
     return [one for one in completed if moved or one.calibrate != "prior"]
 
