@@ -18,7 +18,7 @@ WHOLE = params.load(Path(__file__).parents[2] / "params.yaml")
 PARAMS = dataclasses.replace(
     WHOLE,
     data=dataclasses.replace(WHOLE.data, task="multilabel"),
-    grid=params.Grid(resamplers=["none", "smote"], heads=["logistic"]),
+    grid=params.Grid(resamplers=["none", "smote"], heads=["logistic"], arms=[]),
     evaluate=dataclasses.replace(WHOLE.evaluate, draws=50),
     engine=dataclasses.replace(WHOLE.engine, workers=1),
 )
