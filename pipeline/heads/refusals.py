@@ -4,6 +4,6 @@ import sys
 
 
 def refusals() -> tuple[type[Exception], ...]:
-    """Of scikit-learn, imbalanced-learn, torch and, once it is imported, LightGBM."""
+    """Of scikit-learn, imbalanced-learn and numpy and, once it is imported, LightGBM."""
     lightgbm = sys.modules.get("lightgbm.basic")
     return (ValueError, TypeError, RuntimeError, MemoryError, *([lightgbm.LightGBMError] if lightgbm else []))

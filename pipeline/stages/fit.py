@@ -38,6 +38,7 @@ class _Question:
     fold: Fold
     cases: Cases
     seed: tuple[int, ...]
+    of_label: bool
 
 
 def run(params: Params, arm: str) -> None:
@@ -59,9 +60,8 @@ def run(params: Params, arm: str) -> None:
         "classes": classes,
         "made_by": _made_by(params, plan, features, index, splits),
     }
-    said: list[str] = []
     try:
-        fitted = _fit_folds(folds, classes, plan, params, arm, said)
+        fitted, said = _fit_folds(folds, classes, plan, params, arm)
     except PipelineError as error:
         log.error("%s", error)
         artifacts.save_failure(arm, error, report)
@@ -73,9 +73,9 @@ def run(params: Params, arm: str) -> None:
 
 
 def _fit_folds(
-    folds: Sequence[Fold], classes: list[str], plan: Arm, params: Params, arm: str, said: list[str]
-) -> list[arms.FittedArm]:
-    """The arm of every fold; what libraries warned of is logged and put into `said`."""
+    folds: Sequence[Fold], classes: list[str], plan: Arm, params: Params, arm: str
+) -> tuple[list[arms.FittedArm], list[str]]:
+    """The arm of every fold, and what libraries warned of, which is logged too."""
     questions = [question for fold in folds for question in _questions(fold, classes, params.fit.seed)]
     protocol = _protocol(params)
     expected = sum(_seconds(asked, plan, protocol) for asked in questions)
@@ -85,12 +85,12 @@ def _fit_folds(
         warnings.simplefilter("always")
         work = partial(_fit, plan=plan, protocol=protocol, arm=arm)
         fitted = list(engine.map(work, questions, _workers(folds, params), arm, threads=True))
-    said += sorted({f"{warning.category.__name__}: {str(warning.message).splitlines()[0]}" for warning in caught})
+    said = sorted({f"{warning.category.__name__}: {str(warning.message).splitlines()[0]}" for warning in caught})
     for message in said:
         log.warning(message)
     parts = [[one for asked, one in zip(questions, fitted, strict=True) if asked.fold is fold] for fold in folds]
     multilabel = artifacts.targets(folds[0].table, classes).ndim == 2
-    return [arms.join_labels(part, classes) if multilabel else part[0] for part in parts]
+    return [arms.join_labels(part, classes) if multilabel else part[0] for part in parts], said
 
 
 def _seconds(asked: _Question, plan: Arm, protocol: Protocol) -> float:
@@ -107,15 +107,15 @@ def _questions(fold: Fold, classes: list[str], seed: int) -> list[_Question]:
     targets, natural = artifacts.targets(fold.table, classes), fold.table["natural"].to_numpy()
     patients = pd.factorize(fold.table["group"])[0]
     if targets.ndim == 1:
-        return [_Question(fold, Cases(fold.X, targets, patients, natural, classes), (seed, fold.number))]
+        return [_Question(fold, Cases(fold.X, targets, patients, natural, classes), (seed, fold.number), False)]
     return [
-        _Question(fold, Cases(fold.X, marks, patients, natural, arms.MARKS), (seed, fold.number, label))
+        _Question(fold, Cases(fold.X, marks, patients, natural, arms.MARKS), (seed, fold.number, label), True)
         for label, marks in enumerate(targets.T)
     ]
 
 
 def _fit(asked: _Question, plan: Arm, protocol: Protocol, arm: str) -> arms.FittedArm:
-    fit = arms.fit_fold if len(asked.seed) == 2 else arms.fit_label
+    fit = arms.fit_label if asked.of_label else arms.fit_fold
     try:
         return fit(asked.cases, asked.fold.train, asked.fold.predict, plan, protocol, asked.seed)
     except PipelineError as error:
