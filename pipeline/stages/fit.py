@@ -2,8 +2,9 @@
 
 import dataclasses
 import logging
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "lightgbm", "numba")
 SOURCES = provenance.sources(__file__, heads)
 LONG = 120  # seconds that are worth a word before they begin
+WORTH = 5  # seconds of work from which on it pays to start processes, which take one or two to import everything
 COPIES = 4  # of the training rows that one fit holds: itself, and up to three times as many rows resampled
 
 
@@ -81,16 +83,24 @@ def _fit_folds(
     expected = sum(_seconds(asked, plan, protocol) for asked in questions)
     if expected > LONG:
         log.warning("%s: about %.0f minutes of one core, or more", arm, expected / 60)
-    with warnings.catch_warnings(record=True) as caught, arms.one_thread_each():
-        warnings.simplefilter("always")
-        work = partial(_fit, plan=plan, protocol=protocol, arm=arm)
-        fitted = list(engine.map(work, questions, _workers(folds, params), arm, threads=True))
-    said = sorted({f"{warning.category.__name__}: {str(warning.message).splitlines()[0]}" for warning in caught})
+    work = partial(_fit, plan=plan, protocol=protocol, arm=arm)
+    fitted, said = _fit_each(work, questions, _workers(folds, params), arm)
     for message in said:
         log.warning(message)
     parts = [[one for asked, one in zip(questions, fitted, strict=True) if asked.fold is fold] for fold in folds]
     multilabel = artifacts.targets(folds[0].table, classes).ndim == 2
     return [arms.join_labels(part, classes) if multilabel else part[0] for part in parts], said
+
+
+def _fit_each(
+    work: Callable[[_Question], tuple[arms.FittedArm, set[str]]], questions: Sequence[_Question], workers: int, arm: str
+) -> tuple[list[arms.FittedArm], list[str]]:
+    """The first here, which tells how long the others take; those in processes where that is long."""
+    start = time.perf_counter()
+    first = work(questions[0])
+    rest = (time.perf_counter() - start) * (len(questions) - 1)
+    results = [first, *engine.map(work, questions[1:], workers if rest > WORTH else 1, arm)]
+    return [fitted for fitted, _ in results], sorted(set().union(*(said for _, said in results)))
 
 
 def _seconds(asked: _Question, plan: Arm, protocol: Protocol) -> float:
@@ -114,15 +124,20 @@ def _questions(fold: Fold, classes: list[str], seed: int) -> list[_Question]:
     ]
 
 
-def _fit(asked: _Question, plan: Arm, protocol: Protocol, arm: str) -> arms.FittedArm:
+def _fit(asked: _Question, plan: Arm, protocol: Protocol, arm: str) -> tuple[arms.FittedArm, set[str]]:
+    """An arm in one fold, and what libraries warned of."""
     fit = arms.fit_label if asked.of_label else arms.fit_fold
-    try:
-        return fit(asked.cases, asked.fold.train, asked.fold.predict, plan, protocol, asked.seed)
-    except PipelineError as error:
-        raise PipelineError(f"{arm}, fold {asked.fold.number}, {error.where}", error.what, error.remedy) from error
-    except refusals() as error:
-        what = f"{type(error).__name__}: {error}"
-        raise PipelineError(f"{arm}, fold {asked.fold.number}", what, "mend the values of this arm") from error
+    with warnings.catch_warnings(record=True) as caught, arms.one_thread_each():
+        warnings.simplefilter("always")
+        try:
+            fitted = fit(asked.cases, asked.fold.train, asked.fold.predict, plan, protocol, asked.seed)
+        except PipelineError as error:
+            where = f"{arm}, fold {asked.fold.number}, {error.where}"
+            raise PipelineError(where, error.what, error.remedy) from error
+        except refusals() as error:
+            what = f"{type(error).__name__}: {error}"
+            raise PipelineError(f"{arm}, fold {asked.fold.number}", what, "mend the values of this arm") from error
+    return fitted, {f"{one.category.__name__}: {str(one.message).splitlines()[0]}" for one in caught}
 
 
 def _protocol(params: Params) -> Protocol:

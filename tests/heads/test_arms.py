@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from pipeline import engine
 from pipeline.errors import PipelineError
 from pipeline.heads import arms
 from pipeline.heads.classifiers import HEADS
@@ -111,21 +110,6 @@ def test_resampling_before_the_split_inflates_the_score_and_after_the_split_does
     of_leaked = cases(leaked.X, leaked.y)  # a repeated row has lost its patient
     assert balanced_accuracy(of_leaked, "none") > 0.85
     assert abs(balanced_accuracy(cases(X, y, patients), "random_over") - 0.5) < 0.12
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_folds_in_parallel_give_the_bits_of_one_after_the_other(workers):
-    """Sums depend on the number of BLAS threads, and that on what the other folds do, unless it is fixed."""
-    X, y = blobs([300, 200, 60], dimensions=300)
-    of = cases(X, y)
-
-    def work(fold):
-        return fit(of, np.arange(400), np.arange(400, 560), SMOTE, (0, fold)).probabilities
-
-    with arms.one_thread_each():
-        first = np.stack([work(fold) for fold in range(4)])
-        again = np.stack(list(engine.map(work, range(4), workers, "folds", threads=True)))
-    np.testing.assert_array_equal(first, again)
 
 
 def test_every_library_has_one_thread_and_the_environment_says_so_to_those_that_come():

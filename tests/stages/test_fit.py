@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import artifacts, params, storage
+from pipeline import artifacts, engine, params, storage
 from pipeline.errors import PipelineError
 from pipeline.heads.classifiers import HEADS
 from pipeline.heads.resamplers import RESAMPLERS
@@ -81,6 +81,24 @@ def test_views_of_images_that_are_not_trained_on_teach_nothing(given):
     fit.run(given, ARM)
     assert len(never) == 72  # of 360: validated in one fold, tested in the other
     pd.testing.assert_frame_equal(artifacts.load_fit(ARM)[0], before)
+
+
+@pytest.mark.parametrize(("worth", "processes"), [(0, True), (3600, False)])
+def test_processes_fit_what_is_long_and_give_the_bits_and_warnings_of_one(given, monkeypatch, worth, processes):
+    pair = {"resampler": "smote", "head": {"name": "linear_svm", "C": 1, "max_iter": 1}}
+    given = dataclasses.replace(given, arms={"unfinished": pair})
+    one = dataclasses.replace(given, engine=dataclasses.replace(given.engine, workers=1))
+    fit.run(one, "unfinished")
+    predictions, report = artifacts.load_fit("unfinished")
+    assert any(said.startswith("ConvergenceWarning: stopped after 1 steps") for said in report["warnings"])
+    started = []
+    monkeypatch.setattr(engine, "Parallel", lambda **how: started.append(how) or joblib.Parallel(**how))
+    monkeypatch.setattr(fit, "WORTH", worth)
+    fit.run(given, "unfinished")
+    again, report_again = artifacts.load_fit("unfinished")
+    pd.testing.assert_frame_equal(again, predictions)
+    assert report_again["warnings"] == report["warnings"]
+    assert bool(started) == processes
 
 
 def test_two_runs_give_the_same_predictions_and_another_seed_gives_others(given):
@@ -358,6 +376,7 @@ def test_fits_that_memory_does_not_hold_at_once_follow_each_other_and_give_the_s
 
 def test_where_the_system_does_not_tell_its_memory_as_many_fit_at_once_as_asked_for(given, monkeypatch):
     monkeypatch.setattr(fit, "available_memory", lambda: float("inf"))
+    monkeypatch.setattr(fit, "WORTH", 0)
     asked = []
     monkeypatch.setattr(
         fit.engine, "map", lambda work, items, workers, *_, **__: asked.append(workers) or map(work, items)
