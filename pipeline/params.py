@@ -240,6 +240,7 @@ class Report(_Section):
     """The page."""
 
     title: str
+    gallery: bool
 
 
 @dataclasses.dataclass(frozen=True)
