@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline import artifacts, choices, params, storage
+from pipeline.contest import standing
 from pipeline.errors import PipelineError
 from pipeline.judge import metrics
 from pipeline.params import Params
@@ -370,7 +371,7 @@ def test_a_decision_tuned_on_validation_is_selected_only_if_it_is_surely_better_
     assert outcome() == ("none-logistic", tuned)
     figures = json.loads(artifacts.METRICS.read_text())["arms"]
     assert max(figures, key=lambda name: figures[name]["val"]["balanced_accuracy_adjusted"]) in tuned
-    monkeypatch.setattr(evaluate, "is_better", lambda one, other, *_: one is not other)
+    monkeypatch.setattr(standing, "is_better", lambda one, other, *_: one is not other)
     selected, unproven = outcome()
     assert selected in tuned
     assert unproven == []

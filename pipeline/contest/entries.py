@@ -1,0 +1,93 @@
+"""Arms as their fits hold them, on the same rows."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline import artifacts
+from pipeline.errors import PipelineError
+from pipeline.heads.deciding import shares
+from pipeline.heads.deciding.calibration import Shares
+from pipeline.judge import intake
+from pipeline.judge.arms import Rows
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An arm as it was fitted.
+
+    Attributes:
+        val: its validation rows.
+        test: its test rows.
+        shares: class shares of its training rows by fold; none where they are not known.
+        report: its fit.json.
+    """
+
+    val: Rows
+    test: Rows
+    shares: dict[int, Shares]
+    report: Mapping[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """Of resampling and fitting, over the folds."""
+        return sum(fold["seconds_resample"] + fold["seconds_fit"] for fold in self.report["folds"])
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What can be judged together.
+
+    Attributes:
+        arms: by name, in the order asked for.
+        classes: names of the classes or labels.
+        images: image_id of each test row.
+        failed: where, what and remedy by arm that could not be fitted.
+    """
+
+    arms: dict[str, Entry]
+    classes: list[str]
+    images: pd.Series
+    failed: dict[str, dict[str, str]]
+
+
+def load(names: Sequence[str]) -> Entries:
+    """The arms of these names from their fits.
+
+    Raises:
+        PipelineError: no arm could be fitted, or their predictions can't be judged together.
+    """
+    fits = {arm: artifacts.load_fit(arm) for arm in names}
+    failed = {arm: report["failure"] for arm, (_, report) in fits.items() if "failure" in report}
+    _tell(failed, len(fits))
+    tables = {arm: intake.in_order(arm, table) for arm, (table, _) in fits.items() if table is not None}
+    intake.check_same_rows(tables)
+    shared, index = next(iter(tables.values())), artifacts.load_index()
+    classes = intake.class_names(shared)
+    arms = {
+        arm: Entry(
+            intake.rows_of(table, "val", index),
+            intake.rows_of(table, "test", index),
+            shares.of_fit(fits[arm][1], classes),
+            fits[arm][1],
+        )
+        for arm, table in tables.items()
+    }
+    first = next(iter(arms.values()))
+    for role, rows in (("val", first.val), ("test", first.test)):
+        intake.check_classes(rows.predictions, role, classes)
+    return Entries(arms, classes, shared.loc[shared["role"] == "test", "image_id"], failed)
+
+
+def _tell(failed: Mapping[str, Mapping[str, str]], asked: int) -> None:
+    for arm, failure in failed.items():
+        log.warning("evaluate: %s could not be fitted and is left out: %s", arm, failure["what"])
+    if len(failed) == asked:
+        first, why = next(iter(failed.items()))
+        what = f"none of {asked} arms could be fitted; {first}: {why['what']}"
+        raise PipelineError(artifacts.FITS, what, why["remedy"])
