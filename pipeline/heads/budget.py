@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from pipeline.errors import PipelineError
+from pipeline.heads import memory
 from pipeline.heads.cases import Cases
 from pipeline.heads.entries import Entry
 from pipeline.heads.estimators import limits
@@ -13,7 +14,6 @@ from pipeline.heads.named import Arm, Pair, Stack
 from pipeline.heads.protocol import Protocol
 from pipeline.heads.resampling import costs
 from pipeline.heads.resampling.rows import Strategy
-from pipeline.heads.resampling.strategy import available_memory
 
 
 def seconds(cases: Cases, train: np.ndarray, asked: int, arm: Arm, protocol: Protocol) -> float:
@@ -50,7 +50,7 @@ def refuse_too_many(entry: Entry, classes: Sequence[str], counts: np.ndarray, di
 
 def refuse_too_large(entry: Entry, counts: np.ndarray, dims: int) -> None:
     """Raise a PipelineError for a head that would not fit into memory, fitted on so many rows of each class."""
-    found, free = _cost(entry, counts, dims, 0), available_memory()
+    found, free = _cost(entry, counts, dims, 0), memory.available()
     if found and found.bytes > free:
         what = f"{entry.name} would take {found} on {counts.sum()} rows, and {free / 1e9:.1f} GB of memory are free"
         raise PipelineError("fit", what, "take fewer or smaller trees, or a head that grows no faster than its rows")

@@ -8,13 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.heads import scaling
+from pipeline.heads import memory, scaling
 from pipeline.heads.budget import refuse_too_large, refuse_too_many
 from pipeline.heads.cases import Cases, carve
 from pipeline.heads.entries import Entry
 from pipeline.heads.named import Pair
 from pipeline.heads.resampling.rows import Resampled, Rows
-from pipeline.heads.resampling.strategy import available_memory
 from pipeline.heads.scaling import Scaling
 
 PREDICTED_AT_ONCE = 1 << 16  # rows: what a memory-mapped table is copied in
@@ -99,7 +98,7 @@ def prepare(cases: Cases, rows: np.ndarray, resampler: Entry, seed: tuple[int, .
     if len(rows) <= len(present):
         raise PipelineError("fit", f"{len(rows)} training rows for {len(present)} classes are too few", _MORE)
     resample = resampler.bound(cases.classes)
-    size, free = len(rows) * cases.X.shape[1] * 4, available_memory()
+    size, free = len(rows) * cases.X.shape[1] * 4, memory.available()
     if size > free:
         what = f"the training rows take {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free"
         raise PipelineError("fit", what, "use a machine with more memory, or fewer features or images")

@@ -14,13 +14,12 @@ import pandas as pd
 
 from pipeline import artifacts, engine, heads, provenance
 from pipeline.errors import PipelineError
-from pipeline.heads import arms, budget, gathering, named
+from pipeline.heads import arms, budget, gathering, memory, named
 from pipeline.heads.cases import Cases
 from pipeline.heads.gathering import Fold
 from pipeline.heads.named import Arm
 from pipeline.heads.protocol import Protocol
 from pipeline.heads.refusals import refusals
-from pipeline.heads.resampling.strategy import available_memory
 from pipeline.judge import metrics
 from pipeline.judge.metrics import Kappa
 from pipeline.params import Params
@@ -52,8 +51,6 @@ def run(params: Params, arm: str) -> None:
     features, index, splits = artifacts.load_features(), artifacts.load_index(), artifacts.load_splits()
     classes = artifacts.classes(index, params.data.classes)
     multilabel = bool(artifacts.label_columns(index))
-    for entry in named.entries(plan):
-        entry.check_classes(arms.MARKS if multilabel else classes)
     gathering.refuse_not_finite(features)
     folds = gathering.folds(features, index, splits, classes, params.fit.unit, params.fit.pool)
     report = {
@@ -63,6 +60,8 @@ def run(params: Params, arm: str) -> None:
         "made_by": _made_by(params, plan, features, index, splits),
     }
     try:
+        for entry in named.entries(plan):
+            entry.check_classes(arms.MARKS if multilabel else classes)
         fitted, said = _fit_folds(folds, classes, plan, params, arm)
     except PipelineError as error:
         log.error("%s", error)
@@ -110,7 +109,7 @@ def _seconds(asked: _Question, plan: Arm, protocol: Protocol) -> float:
 def _workers(folds: Sequence[Fold], params: Params) -> int:
     """As many fits at once as memory holds, and not more than asked for: which number it is changes no bit."""
     copy = max(len(fold.train) * fold.X.shape[1] * 4 for fold in folds)
-    return max(1, int(min(engine.workers(params.engine.workers), available_memory() / (COPIES * copy))))
+    return max(1, int(min(engine.workers(params.engine.workers), memory.available() / (COPIES * copy))))
 
 
 def _questions(fold: Fold, classes: list[str], seed: int) -> list[_Question]:

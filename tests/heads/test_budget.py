@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.heads import arms, budget, fitting
+from pipeline.heads import arms, budget, memory
 from pipeline.heads.named import Stack, Vote
 from tests.heads.made import LOGISTIC, PROTOCOL, blobs, cases, pair
 
@@ -52,14 +52,14 @@ def test_a_label_that_is_never_present_costs_nothing():
 
 
 def test_a_head_that_does_not_fit_into_memory_is_refused_before_it_starts(of, monkeypatch):
-    monkeypatch.setattr(budget, "available_memory", lambda: 1e4)
+    monkeypatch.setattr(memory, "available", lambda: 1e4)
     with pytest.raises(PipelineError, match=r"random_forest would take about 0 s and 0\.0 GB on 80 rows, and 0\.0 GB"):
         arms.fit_fold(of, np.arange(80), np.arange(80, 100), FOREST, PROTOCOL, (0, 0))
 
 
 def test_rows_that_do_not_fit_into_memory_are_refused_before_they_are_copied(of, monkeypatch):
-    monkeypatch.setattr(fitting, "available_memory", lambda: 80 * 6 * 4 - 1)
+    monkeypatch.setattr(memory, "available", lambda: 80 * 6 * 4 - 1)
     with pytest.raises(PipelineError, match=r"the training rows take 0\.0 GB, and 0\.0 GB of memory are free"):
         arms.fit_fold(of, np.arange(80), np.arange(80, 100), pair(), PROTOCOL, (0, 0))
-    monkeypatch.setattr(fitting, "available_memory", lambda: 80 * 6 * 4)
+    monkeypatch.setattr(memory, "available", lambda: 80 * 6 * 4)
     arms.fit_fold(of, np.arange(80), np.arange(80, 100), pair(), PROTOCOL, (0, 0))

@@ -214,7 +214,7 @@ def test_rows_that_stay_as_they_are_are_not_copied(name):
 
 
 def test_rows_for_which_there_is_no_memory_are_refused_before_they_are_made(monkeypatch):
-    monkeypatch.setattr("pipeline.heads.resampling.drawing.available_memory", lambda: 1000.0)
+    monkeypatch.setattr("pipeline.heads.memory.available", lambda: 1000.0)
     with pytest.raises(PipelineError, match=r"120 rows take 0.0 GiB, 0.0 GiB are free\n.*a smaller strategy"):
         resample("smote", blobs([60, 20]))
 
@@ -225,7 +225,7 @@ def test_what_takes_long_or_too_much_memory_is_said_before_it_starts(monkeypatch
     assert said == "smote_tomek of 1000000 rows of 64 features takes about 84 minutes on one core"
     assert foretell("smote_tomek", [900_000, 100_000], 64, strategy=0.2) < said
     assert foretell("none", [900_000, 100_000], 64) == ""
-    monkeypatch.setattr("pipeline.heads.resampling.costs.available_memory", lambda: 2.0**30)
+    monkeypatch.setattr("pipeline.heads.memory.available", lambda: 2.0**30)
     with pytest.raises(PipelineError, match=r"takes about 5.1 GiB of memory, 1.0 GiB are free"):
         foretell("smote", [900_000, 100_000], 512)
 

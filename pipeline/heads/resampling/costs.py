@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import PipelineError
+from pipeline.heads import memory
 from pipeline.heads.resampling.rows import Strategy
-from pipeline.heads.resampling.strategy import available_memory, lacking, remaining
+from pipeline.heads.resampling.strategy import lacking, remaining
 
 PRODUCTS = 4e10  # multiplications of float32 per second of one core, as measured with AVX-512; about half without
 OFFERS = 5e8  # pairs compared per second
@@ -71,7 +72,7 @@ def foretell(name: str, counts: Sequence[int], dims: int, strategy: Strategy = "
     Raises:
         PipelineError: it would need more memory than there is.
     """
-    expected, free = cost(name, counts, dims, strategy), available_memory()
+    expected, free = cost(name, counts, dims, strategy), memory.available()
     what = f"{name} of {sum(counts)} rows of {dims} features"
     if expected.bytes > free:
         raise PipelineError(

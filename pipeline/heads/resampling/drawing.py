@@ -7,8 +7,9 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.features.neighbours import mixed, nearest
+from pipeline.heads import memory
 from pipeline.heads.resampling.rows import PART, Resampled, Rows, Strategy
-from pipeline.heads.resampling.strategy import available_memory, lacking
+from pipeline.heads.resampling.strategy import lacking
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def allocate(rows: Rows, originals: np.ndarray, synthetic: int) -> np.ndarray:
     Raises:
         PipelineError: there is no memory for so many rows.
     """
-    count, free = len(originals) + synthetic, available_memory()
+    count, free = len(originals) + synthetic, memory.available()
     size = count * rows.X[:1].nbytes
     if size > free:
         raise PipelineError(

@@ -1,7 +1,6 @@
 """How many rows each class is to gain or to keep."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -46,16 +45,6 @@ def remaining(y: np.ndarray, strategy: Strategy) -> tuple[Counts, Notes]:
             if size > counts[label]
         }
     return {label: size for label, size in wanted.items() if size < counts[label]}, notes
-
-
-def available_memory() -> float:
-    """Bytes that can be had without swapping; infinite where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return float("inf")
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return float(found[0]) if found else float("inf")
 
 
 def _counts(y: np.ndarray) -> Counts:
