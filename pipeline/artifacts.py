@@ -105,6 +105,7 @@ LABEL = "label_"  # before the name of each label's column, with data.task: mult
 ABSENT, PRESENT, MISSING = 0, 1, -1  # what such a column holds
 NO_FINDING = "No Finding"  # `label` of an image for which every label is absent
 JOINT = "|"  # between the labels of an image in `label`
+ATTRIBUTE = "attribute_"  # before the name of each column of data.attributes
 _ROWS_ASIDE = PIXELS / "rows.next"
 
 
@@ -112,8 +113,9 @@ _ROWS_ASIDE = PIXELS / "rows.next"
 
 
 def save_index(index: pd.DataFrame) -> None:
-    """Write index.parquet with its label columns, if any; the same rows give the same bytes."""
-    storage.save_parquet(INDEX, index, INDEX_COLUMNS | dict.fromkeys(label_columns(index), "int8"))
+    """Write index.parquet with its label columns and attributes, if any; the same rows give the same bytes."""
+    more = dict.fromkeys(label_columns(index), "int8") | dict.fromkeys(attribute_columns(index), "str")
+    storage.save_parquet(INDEX, index, INDEX_COLUMNS | more)
 
 
 def load_index() -> pd.DataFrame:
@@ -124,6 +126,11 @@ def load_index() -> pd.DataFrame:
 def label_columns(table: pd.DataFrame) -> list[str]:
     """The columns that hold PRESENT, ABSENT or MISSING of one label each; none unless data.task is multilabel."""
     return [name for name in table.columns if name.startswith(LABEL)]
+
+
+def attribute_columns(table: pd.DataFrame) -> list[str]:
+    """The columns that hold the text of data.attributes, such as `attribute_sex`; empty where a row has none."""
+    return [name for name in table.columns if name.startswith(ATTRIBUTE)]
 
 
 def classes(index: pd.DataFrame, given: Sequence[str] | None) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -48,6 +49,14 @@ def _window(value: object) -> str | tuple[float, float]:
     raise ValueError("must be file, percentile, or [center, width] with a width above 0")
 
 
+PATTERN_GROUPS = ("label", "patient", "split")
+# Columns that tell who a patient is: PatientName, first_name, Date of Birth, DOB, SSN, MRN, Patient ID.
+PERSONAL = re.compile(
+    r"(?i)^name$|(sur|last|first|middle|given|family|full|maiden|patient.?s?|subject|person).?name"
+    r"|(date|day|year|place).?(of.?)?birth|birth.?(date|day|year|place)|(?<![a-z])(dob|ssn|mrn)(?![a-z])"
+    r"|(patient|subject|person|record).?(id|no|nr|number)(?![a-z])|address|phone|e.?mail|insurance"
+)
+
 Window = Annotated[str | tuple[float, float], PlainValidator(_window)]
 Selector = Literal["balanced_accuracy_adjusted", "kappa", "auc", "macro_f1", "balanced_accuracy", "average_precision"]
 
@@ -71,6 +80,9 @@ class Data(_Section):
     split: Name | None
     task: Literal["multiclass", "binary", "multilabel"]
     classes: Annotated[list[ClassName], Field(min_length=2)] | None
+    rest: ClassName | None
+    pattern: Name | None
+    attributes: list[Name]
     frames: Literal["first", "middle", "max", "all"]
     max_quarantined: Share
 
@@ -223,6 +235,7 @@ class Evaluate(_Section):
     kappa: Literal["quadratic", "linear", "none"]
     draws: Annotated[int, Field(ge=100)]
     confidence: OpenShare
+    rope: NotNegative
     seed: Seed
 
 
@@ -349,6 +362,7 @@ def _contradictions(params: Params) -> list[str]:
     if params.split.folds == 1 and params.split.val + params.split.test >= 1:
         faults.append("split.val, split.test: together they must leave patients for training (sum < 1)")
     faults += _label_faults(params.data, params.finetune.loss.name) + _phase_faults(params.finetune)
+    faults += _rest_faults(params.data) + _pattern_faults(params.data) + _attribute_faults(params.data)
     faults += _decision_faults(params.evaluate.decisions, params.data)
     both = params.finetune.sampler.name != "none" and balances(params.finetune.loss)
     if both and not params.finetune.allow_double_balance:
@@ -414,4 +428,53 @@ def _label_faults(data: Data, loss: str) -> list[str]:
     fitting = MULTILABEL_LOSSES if data.task == "multilabel" else SOFTMAX_LOSSES
     if loss not in fitting:
         faults.append(f"finetune.loss: {loss} is not for data.task: {data.task}; {', '.join(fitting)} are")
+    return faults
+
+
+def _rest_faults(data: Data) -> list[str]:
+    if data.rest is None:
+        return []
+    if data.task == "multilabel":
+        return ["data.rest: data.task: multilabel judges each label against the rest already"]
+    known = data.classes or []
+    return [] if data.rest in known else [f"data.rest: {data.rest!r} must be one of data.classes (got {data.classes})"]
+
+
+def _pattern_faults(data: Data) -> list[str]:
+    if data.pattern is None:
+        return []
+    if data.labels != "folders":
+        return ["data.pattern: is for data.labels: folders; of a CSV, columns tell label, patient and split"]
+    try:
+        groups = set(re.compile(data.pattern).groupindex)
+    except re.error as error:
+        return [f"data.pattern: is no regular expression: {error}"]
+    faults = [] if "label" in groups else ["data.pattern: has no group (?P<label>…)"]
+    strange = sorted(groups - {*PATTERN_GROUPS, *data.attributes})
+    if strange:
+        known = ", ".join(PATTERN_GROUPS)
+        faults.append(f"data.pattern: groups are {known} and those of data.attributes (got {', '.join(strange)})")
+    return faults
+
+
+def _attribute_faults(data: Data) -> list[str]:
+    """No personal tag goes into an artifact: who it was is told by the group alone, a keyed hash."""
+    faults = []
+    if len(set(data.attributes)) < len(data.attributes):
+        faults.append(f"data.attributes: a column is named twice (got {data.attributes})")
+    hidden = {"data.patient": data.patient, "data.id": data.id, "data.path": data.path}
+    hidden |= {"the group patient": "patient" if data.labels == "folders" else None}
+    for name in data.attributes:
+        same = next((key for key, column in hidden.items() if name == column), None)
+        if same:
+            faults.append(f"data.attributes: {name!r} is {same}, which no artifact holds in clear")
+        elif PERSONAL.search(name):
+            faults.append(
+                f"data.attributes: {name!r} looks personal; an artifact holds no names, dates of birth or ids"
+            )
+    if data.labels == "folders":
+        groups = re.findall(r"\(\?P<(\w+)>", data.pattern or "")
+        lacking = [name for name in data.attributes if name not in groups]
+        if lacking:
+            faults.append(f"data.attributes: data.pattern has no group (?P<{lacking[0]}>…)")
     return faults

@@ -156,3 +156,55 @@ def test_a_cost_matrix_is_square_where_the_classes_are_not_given_and_of_two_for_
     values["evaluate"]["decisions"] = [{"name": "cost", "matrix": [[0, 1, 1], [2, 0, 1], [1, 1, 0]]}]
     with pytest.raises(PipelineError, match=r"matrix: must be 2 by 2"):
         params.check(values)
+
+
+FOLDERS = {"labels": "folders", "pattern": r"(?P<label>\w+)/(?P<patient>\w+)"}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"rest": "B"}, r"data.rest: 'B' must be one of data.classes \(got None\)"),
+        ({"rest": "B", "classes": ["A", "C"]}, r"data.rest: 'B' must be one of data.classes \(got \['A', 'C'\]\)"),
+        ({"rest": "B", "task": "multilabel"}, "data.rest: data.task: multilabel judges each label against the rest"),
+        ({"pattern": "(?P<label>x)"}, "data.pattern: is for data.labels: folders"),
+        ({**FOLDERS, "pattern": "(?P<label>x"}, "data.pattern: is no regular expression: missing \\)"),
+        ({**FOLDERS, "pattern": r"\w+"}, r"data.pattern: has no group \(\?P<label>…\)"),
+        (
+            {**FOLDERS, "pattern": "(?P<label>x)(?P<zoom>y)"},
+            r"data.pattern: groups are label, patient, split and those of data.attributes \(got zoom\)",
+        ),
+        ({**FOLDERS, "attributes": ["zoom"]}, r"data.attributes: data.pattern has no group \(\?P<zoom>…\)"),
+        ({**FOLDERS, "attributes": ["patient"]}, "data.attributes: 'patient' is the group patient, which no artifact"),
+        ({"attributes": ["sex", "sex"]}, "data.attributes: a column is named twice"),
+        ({"attributes": ["pid"], "patient": "pid"}, "data.attributes: 'pid' is data.patient, which no artifact holds"),
+        *(
+            ({"attributes": [name]}, f"data.attributes: '{name}' looks personal")
+            for name in (
+                "Name",
+                "PatientName",
+                "first_name",
+                "Date of Birth",
+                "birth_date",
+                "patient_dob",
+                "Patient ID",
+            )
+        ),
+    ],
+)
+def test_faults_of_where_labels_come_from_are_told(values, data, message):
+    values["data"] |= data
+    with pytest.raises(PipelineError, match=message):
+        params.check(values)
+
+
+def test_ordinary_columns_are_no_personal_ones(values):
+    values["data"]["attributes"] = [
+        "sex",
+        "scanner name",
+        "Patient Gender",
+        "View Position",
+        "age_group",
+        "birthweight",
+    ]
+    assert len(params.check(values).data.attributes) == 6

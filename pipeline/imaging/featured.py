@@ -19,7 +19,7 @@ ARRAYS = (".npy", ".npz")  # have no names of columns
 def metadata(p: Data) -> list[str]:
     """Columns that are no features."""
     names = [p.label] if isinstance(p.label, str) else p.label
-    return [*names, *(name for name in (p.path, p.id, p.patient, p.split) if name)]
+    return [*names, *(name for name in (p.path, p.id, p.patient, p.split) if name), *p.attributes]
 
 
 def labelled(columns: Mapping[str, list[str]], count: int, p: Data, path: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -84,7 +84,7 @@ def _roles(columns: Mapping[str, list[str]], p: Data, path: Path) -> dict[str, l
 
 
 def _columns(p: Data) -> labels.Columns:
-    return labels.Columns(findings.columns(p), None, p.id, p.patient, p.split)
+    return labels.Columns(findings.columns(p), None, p.id, p.patient, p.split, tuple(p.attributes))
 
 
 def _refuse_absent(given: Mapping[str, list[str]], p: Data, path: Path) -> None:
@@ -92,7 +92,7 @@ def _refuse_absent(given: Mapping[str, list[str]], p: Data, path: Path) -> None:
     if path.suffix in ARRAYS:
         roles = {role: name for role, name in roles.items() if role.startswith("label")}
         remedy = "save `labels` with a column for each name in data.label"
-    absent = [f"{name!r} (data.{role.split('_')[0]})" for role, name in roles.items() if role not in given]
+    absent = [f"{name!r} (data.{labels.param_of(role)})" for role, name in roles.items() if role not in given]
     if absent:
         raise PipelineError(path, f"has no column {', '.join(absent)}", remedy)
 

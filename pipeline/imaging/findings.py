@@ -92,6 +92,25 @@ def joined(codes: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return np.array(texts, object)[rows.reshape(-1)]
 
 
+def against_rest(table: pd.DataFrame, classes: Sequence[str], rest: str) -> pd.DataFrame:
+    """Make one class of column `label`, which may hold joined labels: the one of `classes` that it names, else `rest`.
+
+    An empty label stays empty; one that names several of the classes is told in column `fault`.
+
+    Raises:
+        PipelineError: a class is a label of the table misspelt.
+    """
+    named = [name for name in classes if name != rest]
+    texts, rows = np.unique(table["label"].to_numpy(object), return_inverse=True)
+    parts = [_parts(text) for text in texts]
+    _refuse_misspelt(named, set().union(*parts))
+    found = [[name for name in named if name in of] for of in parts]
+    one = [(own[0] if own else rest) if of else "" for own, of in zip(found, parts, strict=True)]
+    several = ["label names several of data.classes: " + " and ".join(own) if own[1:] else "" for own in found]
+    told = {"label": np.array(one, object)[rows], "fault": np.array(several, object)[rows]}
+    return table.assign(**told).astype({"label": "str", "fault": "str"})
+
+
 def columns(p: Data) -> str | tuple[str, ...]:
     """The columns of the labels to read: one, or those of several that data.classes chooses, in its order.
 
@@ -113,7 +132,7 @@ def take_apart(table: pd.DataFrame, p: Data, path: Path) -> tuple[pd.DataFrame, 
     if isinstance(names, tuple):
         return from_columns(table, names, path), []
     if p.task != "multilabel":
-        return table, []
+        return (table, []) if p.rest is None else (against_rest(table, p.classes or [], p.rest), [])
     table, ignored = from_joined(table, p.classes)
     counts = ", ".join(f"{name} {count}" for name, count in sorted(ignored.items()))
     return table, [f"labels that data.classes leaves out (rows): {counts}"] if ignored else []
@@ -184,13 +203,17 @@ def _names(found: set[str], chosen: Sequence[str] | None) -> list[str]:
         raise PipelineError("data.classes", what, "leave it out of data.classes")
     if not chosen and not found:
         raise PipelineError("data.label", f"no row has a label other than {NO_FINDING!r}", "name another column")
+    _refuse_misspelt(chosen or (), found)
+    return list(chosen) if chosen else artifacts.classes(pd.DataFrame({"label": sorted(found)}), None)
+
+
+def _refuse_misspelt(chosen: Sequence[str], found: set[str]) -> None:
     spellings = {name.casefold(): name for name in found}
-    for name in chosen or ():
+    for name in chosen:
         near = difflib.get_close_matches(name.casefold(), spellings, n=1, cutoff=LIKE_ENOUGH)
         if name not in found and near:
             what = f"no row has the label {name!r}; did you mean {spellings[near[0]]!r}?"
             raise PipelineError("data.classes", what, "spell it as the labels do, or leave it out")
-    return list(chosen) if chosen else artifacts.classes(pd.DataFrame({"label": sorted(found)}), None)
 
 
 def _parts(text: str) -> frozenset[str]:

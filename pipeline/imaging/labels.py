@@ -1,15 +1,18 @@
-"""Labels of images: rows of a CSV, or names of folders."""
+"""Labels of images: rows of a CSV, names of folders, or parts of paths."""
 
 import csv
 import io
 import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.artifacts import LABEL, label_columns
+from pipeline.artifacts import ATTRIBUTE, LABEL, attribute_columns, label_columns
 from pipeline.errors import PipelineError
 from pipeline.imaging.identity import pseudonym
 
@@ -34,18 +37,20 @@ class Columns:
     id: str | None = None
     patient: str | None = None
     split: str | None = None
+    attributes: tuple[str, ...] = ()
 
     def roles(self) -> dict[str, str]:
         """Column of the table of `read_csv` → column of the CSV, as far as one is named."""
         given = {role: name for role, name in vars(self).items() if isinstance(name, str)}
         several = self.label if isinstance(self.label, tuple) else ()
-        return {LABEL + name: name for name in several} | given
+        return {LABEL + name: name for name in several} | given | {ATTRIBUTE + name: name for name in self.attributes}
 
 
 def read_csv(path: Path, names: Columns) -> pd.DataFrame:
     """Rows of a labels CSV as text: line, path, id, label, patient, split; stripped, empty where it has no such column.
 
-    Of several label columns each is there as `label_<name>`. The delimiter may be a comma, a semicolon or a tab.
+    Of several label columns each is there as `label_<name>`, and each attribute as `attribute_<name>`. The delimiter
+    may be a comma, a semicolon or a tab.
 
     Raises:
         PipelineError: the file can't be read, or a named column is missing.
@@ -60,12 +65,12 @@ def read_csv(path: Path, names: Columns) -> pd.DataFrame:
     found = names.roles()
     if names.path not in header and names.id:
         found.pop("path", None)
-    absent = [f"{name!r} (data.{role.split('_')[0]})" for role, name in found.items() if name not in header]
+    absent = [f"{name!r} (data.{param_of(role)})" for role, name in found.items() if name not in header]
     if absent:
         what = f"has no column {', '.join(absent)}; it has {', '.join(header)}"
         raise PipelineError(path, what, "mend the column names in section data of params.yaml")
     table = pd.DataFrame(cells, columns=range(len(header)), dtype="str")
-    roles = dict.fromkeys([*vars(names), *found])
+    roles = dict.fromkeys(["path", "id", "label", "patient", "split", *found])
     picked = {role: table[header.index(found[role])] if role in found else "" for role in roles}
     return pd.DataFrame({"line": lines, **picked}, index=table.index)
 
@@ -73,7 +78,7 @@ def read_csv(path: Path, names: Columns) -> pd.DataFrame:
 def match(
     table: pd.DataFrame, files: pd.DataFrame, root: Path, key: bytes, source: str = "labels.csv"
 ) -> tuple[pd.DataFrame, list[Row]]:
-    """Find the image of each row: by path where the row has one, else by id.
+    """Find the image of each row: by path where the row has one, else by id; a bare file name may lie in any folder.
 
     Args:
         table: of `read_csv`; label columns and faults come from `findings`.
@@ -84,15 +89,16 @@ def match(
 
     Returns:
         One row per labelled file: path, label, label columns, fault (why its labels can't be used, or empty), patient
-        (pseudonym), split, disputed (whether rows of the CSV give it different values); and quarantine rows for the
-        rows without an image.
+        (pseudonym), split, attributes, disputed (whether rows of the CSV give it different values); and quarantine rows
+        for the rows without an image.
 
     Raises:
         PipelineError: a split is no split word, or no id is known.
     """
+    paths, several = _find_names(_normal_paths(table["path"], root), files["path"].tolist())
     table = table.assign(
         fault=table.get("fault", ""),
-        path=_normal_paths(table["path"], root),
+        path=paths,
         patient=_pseudonyms(table["patient"], key),
         split=_splits(table["split"], table["line"]),
     )
@@ -103,14 +109,14 @@ def match(
     known = np.array([path in there for path in by_path["path"].tolist()], dtype=bool)
     matched, strangers = _match_ids(by_id, files, key)
     strays = [
-        *(_stray(path, "label without an image", "mend its path, or drop the row") for path in by_path["path"][~known]),
+        *(_stray(path, *_astray(several.get(path, 0))) for path in by_path["path"][~known]),
         *(
             _stray(f"{source} line {line}", "label without an image", "mend its id, or drop the row")
             for line in strangers["line"]
         ),
         *(_stray(f"{source} line {line}", "label row without path and id", "fill in one") for line in blank["line"]),
     ]
-    columns = ["path", "label", *label_columns(table), "fault", "patient", "split"]
+    columns = ["path", "label", *label_columns(table), "fault", "patient", "split", *attribute_columns(table)]
     return _merge_repeats(pd.concat([by_path[known], matched], ignore_index=True)[columns]), strays
 
 
@@ -127,11 +133,52 @@ def from_folders(paths: pd.Series) -> pd.DataFrame:
         if len(part) > 1 and part[-2].lower() not in SPLIT_WORDS
     ]
     given = pd.DataFrame(rows, columns=["path", "label", "patient", "split", "disputed"]).assign(fault="")
+    _refuse_partly_split(given)
+    return given
+
+
+def from_pattern(paths: pd.Series, pattern: str, attributes: Sequence[str], key: bytes) -> pd.DataFrame:
+    """Label, patient, split and attributes from the named groups of a regular expression searched in each path.
+
+    Returns:
+        The columns of `match`, of the paths that it is found in. A group that took no part in a match is empty.
+
+    Raises:
+        PipelineError: it is found in no path, a split is no split word, or some images have a split and some don't.
+    """
+    found = {path: hit.groupdict(default="") for path in paths if (hit := re.search(pattern, path))}
+    if not found:
+        what = f"{pattern!r} is found in none of {len(paths)} paths, such as {paths.iloc[0]}"
+        raise PipelineError("data.pattern", what, "paths are those below data.images, with slashes")
+    words = {path: groups.get("split", "") for path, groups in found.items()}
+    strange = [path for path, word in words.items() if word and word.lower() not in SPLIT_WORDS]
+    if strange:
+        what = f"group split of {len(strange)} paths is no split word, such as of {strange[0]}"
+        raise PipelineError("data.pattern", what, f"let it match only {', '.join(SPLIT_WORDS)}")
+    groups = pd.DataFrame(list(found.values()))
+    given = {
+        "path": list(found),
+        "label": groups["label"],
+        "patient": _pseudonyms(groups["patient"], key) if "patient" in groups else "",
+        "split": [SPLIT_WORDS.get(word.lower(), "") for word in words.values()],
+        "disputed": False,
+        "fault": "",
+    }
+    table = pd.DataFrame(given | {ATTRIBUTE + name: groups[name] for name in attributes})
+    _refuse_partly_split(table)
+    return table
+
+
+def param_of(role: str) -> str:
+    """Key of section data that names the column of a role: `attribute_sex` → attributes."""
+    return "attributes" if role.startswith(ATTRIBUTE) else role.split("_")[0]
+
+
+def _refuse_partly_split(given: pd.DataFrame) -> None:
     without = given[given["split"] == ""]
     if 0 < len(without) < len(given):
         what = f"{len(without)} of {len(given)} images lie in no split folder, such as {without['path'].iloc[0]}"
         raise PipelineError("data.labels", what, f"move all or none below folders named {', '.join(SPLIT_WORDS)}")
-    return given
 
 
 def _cells(path: Path, text: str, names: Columns) -> tuple[list[str], list[list[str]], list[int]]:
@@ -172,6 +219,24 @@ def _normal_paths(paths: pd.Series, root: Path) -> list[str]:
     above = f"{root.absolute().as_posix()}/", f"{root.resolve().as_posix()}/"
     normal = [posixpath.normpath(path.replace("\\", "/")) if path else "" for path in paths.tolist()]
     return [path.removeprefix(above[0]).removeprefix(above[1]) if path[:1] == "/" else path for path in normal]
+
+
+def _find_names(paths: list[str], there: list[str]) -> tuple[list[str], dict[str, int]]:
+    """Put the path of a file for its bare name, if no other file has that name; and how many have, of the others."""
+    bare = {path for path in paths if "/" not in path}.difference(["", *there])
+    homes = defaultdict(list)
+    for path in there if bare else []:
+        if (name := path.rpartition("/")[2]) in bare:
+            homes[name].append(path)
+    only = {name: of[0] for name, of in homes.items() if len(of) == 1}
+    return [only.get(path, path) for path in paths], {name: len(of) for name, of in homes.items() if len(of) > 1}
+
+
+def _astray(count: int) -> tuple[str, str]:
+    """Reason and remedy for a path that is none, and for a name that so many files have."""
+    if count:
+        return f"label of one of several images: {count} files have this name", "write the path below data.images"
+    return "label without an image", "mend its path, or drop the row"
 
 
 def _pseudonyms(identifiers: pd.Series, key: bytes) -> pd.Series:

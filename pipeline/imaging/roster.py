@@ -10,11 +10,18 @@ from pipeline.imaging.identity import pseudonym
 
 Row = dict[str, str]
 SECOND_COPY = "second copy"
+NO_ROW = ("no label", "add a row to the labels, or remove the file")
+NO_MATCH = ("path does not match data.pattern", "mend the pattern, or remove the file")
 PICTURES = ("PNG", "JPEG", "TIFF")  # as transfer syntax; these name neither patient nor exam
 
 
 def admit(
-    files: pd.DataFrame, given: pd.DataFrame, classes: Sequence[str] | None, key: bytes, frames: str
+    files: pd.DataFrame,
+    given: pd.DataFrame,
+    classes: Sequence[str] | None,
+    key: bytes,
+    frames: str,
+    unlabelled: tuple[str, str] = NO_ROW,
 ) -> tuple[pd.DataFrame, list[Row]]:
     """Join files with their labels and decide which are used.
 
@@ -24,13 +31,14 @@ def admit(
         classes: the only labels allowed, or None; label columns have been chosen before.
         key: of the pseudonyms.
         frames: of a file with several: `first`, `middle`, `max` (brightest value over all), or `all`, a row each.
+        unlabelled: reason and remedy of a file that `given` lacks.
 
     Returns:
         The index, sorted by image_id, and quarantine rows.
     """
     table = files.merge(given.rename(columns={"patient": "given_patient"}), on="path", how="left")
     table = table.sort_values("path", ignore_index=True)
-    _set_aside(table, table["label"].isna(), "no label", "add a row to the labels, or remove the file")
+    _set_aside(table, table["label"].isna(), *unlabelled)
     _set_aside(table, table["disputed"].eq(True), "label rows disagree", "keep one of the rows that name this image")
     _set_aside(table, table["fault"].fillna("") != "", table["fault"], "mend the label, or drop the row")
     _set_aside(table, table["label"].isin(["", "nan"]), "empty label", "fill in the label, or drop the row")

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline import artifacts, provenance, splitting, storage
 from pipeline.errors import PipelineError
 from pipeline.features import foreign
-from pipeline.imaging import admission, featured, findings, identity, labels, roster
+from pipeline.imaging import admission, attributes, featured, findings, identity, labels, roster
 from pipeline.imaging.quarantine import count_reasons
 from pipeline.params import Data, Params
 
@@ -64,6 +64,7 @@ def _admit(rows: pd.DataFrame, values: np.ndarray, p: Data, path: Path) -> tuple
     index, note = findings.without_absent(index, p)
     if note:
         log.info(note)
+    attributes.check(index)
     artifacts.save_quarantine("index", quarantine, alone=True)
     admission.check(index, quarantine, path, p.task)
     admission.check_loss(index, roster.lost(quarantine, given), p.max_quarantined)

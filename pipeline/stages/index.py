@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline import artifacts
-from pipeline.imaging import admission, findings, flags, identity, labels, roster, scan
+from pipeline.imaging import admission, attributes, findings, flags, identity, labels, roster, scan
 from pipeline.imaging.quarantine import count_reasons
+from pipeline.imaging.roster import NO_MATCH, NO_ROW
 from pipeline.params import Data, Params
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,9 @@ def run(params: Params) -> None:
     side["DICOMDIR"] += int(directories.sum())
     files = files[~directories]
     given, strays = _labels(p, files, root, key)
-    index, refused = roster.admit(files, given, None if p.task == "multilabel" else p.classes, key, p.frames)
+    chosen, unlabelled = (None if p.task == "multilabel" else p.classes), NO_MATCH if p.pattern else NO_ROW
+    index, refused = roster.admit(files, given, chosen, key, p.frames, unlabelled)
+    attributes.check(index)
     index, note = findings.without_absent(index, p)
     if note:
         log.info(note)
@@ -48,9 +51,11 @@ def run(params: Params) -> None:
 def _labels(p: Data, files: pd.DataFrame, root: Path, key: bytes) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     """Label of each file that has one, and quarantine rows for labels without a file."""
     if p.labels == "folders":
-        return labels.from_folders(files["path"]), []
+        paths = files["path"]
+        given = labels.from_pattern(paths, p.pattern, p.attributes, key) if p.pattern else labels.from_folders(paths)
+        return findings.take_apart(given, p, root)[0], []
     path = Path(os.path.expanduser(p.labels))
-    names = labels.Columns(findings.columns(p), p.path, p.id, p.patient, p.split)
+    names = labels.Columns(findings.columns(p), p.path, p.id, p.patient, p.split, tuple(p.attributes))
     table, notes = findings.take_apart(labels.read_csv(path, names), p, path)
     for note in notes:
         log.info(note)

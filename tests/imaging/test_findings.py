@@ -169,3 +169,28 @@ def test_the_order_in_which_labels_are_written_does_not_matter(sets, random):
 def test_images_of_each_label_are_counted():
     index = pd.DataFrame({"label_a": [1, 1, 0, -1], "label_b": [0, 0, -1, -1]}).astype("int8")
     assert findings.count(index) == ({"a": 2, "b": 0}, {"a": 1, "b": 2}, 2)
+
+
+def rest(*texts, classes=("other", "Mass", "Hernia")):
+    table = findings.against_rest(pd.DataFrame({"label": texts}), classes, "other")
+    return table[["label", "fault"]].to_numpy().tolist()
+
+
+def test_one_class_stands_for_every_other_label_and_joined_ones_are_taken_apart():
+    assert rest("Mass", "Nodule|Hernia", "Nodule", "No Finding", "other", "") == [
+        ["Mass", ""],
+        ["Hernia", ""],
+        ["other", ""],
+        ["other", ""],
+        ["other", ""],
+        ["", ""],
+    ]
+
+
+def test_an_image_of_two_of_the_classes_is_a_fault():
+    assert rest("Hernia|Mass", "Mass")[0] == ["Mass", "label names several of data.classes: Mass and Hernia"]
+
+
+def test_a_misspelt_class_beside_the_rest_is_an_error():
+    with pytest.raises(PipelineError, match="no row has the label 'Hernia'; did you mean 'Hernias'"):
+        rest("Hernias", "Mass")

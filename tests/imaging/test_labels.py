@@ -201,6 +201,71 @@ def test_split_folders_for_some_images_alone_are_an_error():
         labels.from_folders(pd.Series(["train/A/1.png", "B/2.png"]))
 
 
+def test_a_bare_file_name_is_found_in_any_folder(tmp_path):
+    found, strays = match(tmp_path, "path,label\n1.dcm,x\n3.dcm,y\na/2.dcm,z\n")
+    assert as_dict(found) == {"a/1.dcm": "x", "b/3.dcm": "y", "a/2.dcm": "z"}
+    assert not strays
+
+
+def test_a_file_name_that_several_files_have_is_set_aside_with_their_number(tmp_path):
+    files = pd.concat([FILES, FILES.iloc[:1].assign(path="b/1.dcm")], ignore_index=True)
+    found, strays = labels.match(read(tmp_path, "path,label\n1.dcm,x\n3.dcm,y\n"), files, ROOT, KEY)
+    assert as_dict(found) == {"b/3.dcm": "y"}
+    assert strays == [
+        {
+            "path": "1.dcm",
+            "reason": "label of one of several images: 2 files have this name",
+            "remedy": "write the path below data.images",
+        }
+    ]
+
+
+def test_a_path_that_is_there_is_no_bare_name(tmp_path):
+    files = pd.concat([FILES, FILES.iloc[:1].assign(path="1.dcm")], ignore_index=True)
+    assert as_dict(labels.match(read(tmp_path, "path,label\n1.dcm,x\n"), files, ROOT, KEY)[0]) == {"1.dcm": "x"}
+
+
+def test_attributes_come_as_text_and_rows_that_differ_in_them_are_disputed(tmp_path):
+    names = Columns("label", "path", attributes=("sex", "site"))
+    text = "path,label,site,sex\na/1.dcm,x,S 1,F\na/2.dcm,x,,M\na/2.dcm,x,S2,M\n"
+    found, _ = match(tmp_path, text, names)
+    assert found[["attribute_sex", "attribute_site", "disputed"]].to_numpy().tolist() == [
+        ["F", "S 1", False],
+        ["M", "", True],
+    ]
+    with pytest.raises(PipelineError, match=r"has no column 'age' \(data\.attributes\)"):
+        read(tmp_path, text, Columns("label", "path", attributes=("sex", "age")))
+
+
+PATTERN = r"(?P<split>train|test|other)?/?(?P<label>good|bad)?/(?P<patient>p\d+)_(?P<zoom>\d+)x"
+
+
+def test_a_pattern_gives_label_patient_split_and_attributes():
+    paths = pd.Series(["train/good/p1_40x.png", "deep/test/bad/p22_400x.png", "train/readme.png", "test//p3_40x.png"])
+    found = labels.from_pattern(paths, PATTERN, ["zoom"], KEY)
+    assert found[["path", "label", "patient", "split", "attribute_zoom"]].to_numpy().tolist() == [
+        ["train/good/p1_40x.png", "good", pseudonym(KEY, "p1"), "train", "40"],
+        ["deep/test/bad/p22_400x.png", "bad", pseudonym(KEY, "p22"), "test", "400"],
+        ["test//p3_40x.png", "", pseudonym(KEY, "p3"), "test", "40"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (
+            ["a.png", "b.png"],
+            r"is found in none of 2 paths, such as a\.png\n  Remedy: paths are those below data.images",
+        ),
+        (["other/good/p1_4x.png"], r"group split of 1 paths is no split word, such as of other/good/p1_4x\.png"),
+        (["train/good/p1_4x.png", "good/p2_4x.png"], r"1 of 2 images lie in no split folder, such as good/p2_4x\.png"),
+    ],
+)
+def test_a_pattern_that_does_not_fit_is_an_error_with_an_example(paths, message):
+    with pytest.raises(PipelineError, match=message):
+        labels.from_pattern(pd.Series(paths), PATTERN, [], KEY)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.permutations(range(6)))
 def test_the_order_of_rows_does_not_matter(order):

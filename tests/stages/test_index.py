@@ -620,3 +620,32 @@ def test_a_rescan_imports_neither_pydicom_nor_the_engine():
 def test_real_images_are_all_used(name, split, images, patients):
     table = run(images=str(REAL / name), labels=str(REAL / name / "labels.csv"), patient="patient_id", split=split)
     assert (len(table), table["group"].nunique(), quarantine()) == (images, patients, {})
+
+
+def test_a_pattern_groups_pictures_by_patient_and_sets_other_files_aside():
+    for number, name in enumerate(["a/p1_40.png", "a/p1_100.png", "b/p2_40.png", "b/cover.png"]):
+        Path(f"images/{name}").parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels(number) >> 4).astype(np.uint8)).save(f"images/{name}")
+    pattern = r"^(?P<label>\w)/(?P<patient>p\d+)_(?P<zoom>\d+)"
+    table = run(labels="folders", pattern=pattern, attributes=["zoom"], max_quarantined=0.0).sort_values("path")
+    assert list(table) == [*artifacts.INDEX_COLUMNS, "attribute_zoom"]
+    assert table[["label", "attribute_zoom"]].to_numpy().tolist() == [["a", "100"], ["a", "40"], ["b", "40"]]
+    assert table["group"].nunique() == 2
+    assert quarantine() == {"b/cover.png": "path does not match data.pattern"}
+    before = artifact_bytes()
+    run(labels="folders", pattern=pattern, attributes=["zoom"], max_quarantined=0.0)
+    assert artifact_bytes() == before
+
+
+def test_attributes_of_a_csv_are_columns_of_the_index():
+    make()
+    label("".join(f"{n}.dcm,{'xy'[n % 2]},{'FM'[n // 2]}\n" for n in range(4)), "path,label,sex")
+    assert run(attributes=["sex"])["attribute_sex"].tolist() == ["F", "F", "M", "M"]
+
+
+def test_the_rest_is_one_class():
+    make()
+    label("0.dcm,Mass|Hernia\n1.dcm,Mass\n2.dcm,No Finding\n3.dcm,\n")
+    table = run(task="binary", classes=["other", "Hernia"], rest="other")
+    assert table["label"].tolist() == ["Hernia", "other", "other"]
+    assert quarantine() == {"3.dcm": "empty label"}
