@@ -179,6 +179,28 @@ def _title(one: Decision, alike: Sequence[Decision]) -> str:
     return "-".join([str(one), *words])
 
 
+def view_faults(views: Mapping[str, Mapping[str, Sequence[str]]], classes: Sequence[str] | None) -> list[str]:
+    """What is wrong with evaluate.groups: each view must put every class in exactly one of its groups.
+
+    Args:
+        views: classes by group by view.
+        classes: all of them; None where they are not known yet.
+    """
+    faults = []
+    for view, groups in views.items():
+        where, given = f"evaluate.groups.{view}", [name for group in groups.values() for name in group]
+        twice = list(dict.fromkeys(name for name in given if given.count(name) > 1))
+        faults += [f"{where}: class {name} stands twice" for name in twice]
+        faults += [f"{where}.{group}: has no class" for group, names in groups.items() if not names]
+        if classes is None:
+            continue
+        strange = [name for name in dict.fromkeys(given) if name not in classes]
+        faults += [f"{where}: there is no class {name}{_near(name, classes)}" for name in strange]
+        if left := [name for name in classes if name not in given]:
+            faults.append(f"{where}: class {', '.join(left)} is in no group")
+    return faults
+
+
 def balances(loss: Choice) -> bool:
     """Whether a loss gives rare classes more weight."""
     return loss.name in BALANCED_LOSSES or (loss.values.get("alpha", 0) > 0 and loss.name == "focal")

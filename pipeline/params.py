@@ -6,7 +6,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -24,6 +24,7 @@ from pipeline.choices import (
     balances,
     choice,
     decision,
+    view_faults,
 )
 from pipeline.errors import PipelineError
 
@@ -58,6 +59,7 @@ PERSONAL = re.compile(
 )
 
 Window = Annotated[str | tuple[float, float], PlainValidator(_window)]
+Unit = Literal["image", "exam", "patient"]  # from fine to coarse
 Selector = Literal["balanced_accuracy_adjusted", "kappa", "auc", "macro_f1", "balanced_accuracy", "average_precision"]
 
 
@@ -220,7 +222,7 @@ class Search(_Section):
 class Fit(_Section):
     """Fitting of arms."""
 
-    unit: Literal["image", "exam", "patient"]
+    unit: Unit
     pool: Literal["mean", "max", "side_by_side"]
     search: Search
     seed: Seed
@@ -231,9 +233,14 @@ class Evaluate(_Section):
     """Judging of arms."""
 
     select: Annotated[list[Selector], Field(min_length=1)]
+    unit: Unit | None
+    pool: Literal["mean", "max", "vote"]
     decisions: list[Annotated[Decision, PlainValidator(decision)]]
+    groups: dict[Name, Annotated[dict[Name, list[ClassName]], Field(min_length=2)]]
+    subgroups: list[Name]
     kappa: Literal["quadratic", "linear", "none"]
     draws: Annotated[int, Field(ge=100)]
+    interval: Literal["percentile", "bca"]
     confidence: OpenShare
     rope: NotNegative
     seed: Seed
@@ -363,7 +370,7 @@ def _contradictions(params: Params) -> list[str]:
         faults.append("split.val, split.test: together they must leave patients for training (sum < 1)")
     faults += _label_faults(params.data, params.finetune.loss.name) + _phase_faults(params.finetune)
     faults += _rest_faults(params.data) + _pattern_faults(params.data) + _attribute_faults(params.data)
-    faults += _decision_faults(params.evaluate.decisions, params.data)
+    faults += _decision_faults(params.evaluate.decisions, params.data) + _judging_faults(params)
     both = params.finetune.sampler.name != "none" and balances(params.finetune.loss)
     if both and not params.finetune.allow_double_balance:
         faults.append(
@@ -411,6 +418,23 @@ def _decision_faults(decisions: list[Decision], data: Data) -> list[str]:
         if rows and {len(rows), *map(len, rows)} != {size or len(rows)}:
             wanted = f"{size} by {size}" if size else "as wide as it is high"
             faults.append(f"{where}.matrix: must be {wanted} (got {len(rows)} rows of {sorted({*map(len, rows)})})")
+    return faults
+
+
+def _judging_faults(params: Params) -> list[str]:
+    how, learned, order = params.evaluate, params.fit.unit, get_args(Unit)
+    faults = []
+    if how.unit and order.index(how.unit) < order.index(learned):
+        faults.append(
+            f"evaluate.unit: {how.unit} is finer than fit.unit: {learned}, of which there is one prediction; "
+            f"set it to null or {' or '.join(order[order.index(learned) :])}"
+        )
+    if how.groups and params.data.task == "multilabel":
+        faults.append("evaluate.groups: merges classes of which an image has one; of several labels, each is judged")
+    else:
+        faults += view_faults(how.groups, params.data.classes)
+    if len(set(how.subgroups)) < len(how.subgroups):
+        faults.append(f"evaluate.subgroups: a column is named twice (got {how.subgroups})")
     return faults
 
 

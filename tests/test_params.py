@@ -147,6 +147,47 @@ def test_all_faults_of_decisions_are_reported_at_once_with_the_name_that_was_mea
         params.check(values)
 
 
+def test_views_put_every_class_in_one_group_and_units_are_no_finer_than_those_learned(values):
+    values["data"]["classes"] = ["hernia", "mass", "lump"]
+    values["demo"]["classes"] = {"hernia": 1, "mass": 1}
+    values["fit"]["unit"] = "exam"
+    values["evaluate"] |= {
+        "unit": "image",
+        "subgroups": ["view", "view"],
+        "groups": {
+            "whole": {"ill": ["hernia", "mass"], "well": ["lump"]},
+            "less": {"ill": ["hernai", "mass"], "well": ["mass"], "none": []},
+        },
+    }
+    with pytest.raises(PipelineError) as error:
+        params.check(values)
+    assert str(error.value).splitlines()[1:-1] == [
+        "  - evaluate.unit: image is finer than fit.unit: exam, of which there is one prediction; "
+        "set it to null or exam or patient",
+        "  - evaluate.groups.less: class mass stands twice",
+        "  - evaluate.groups.less.none: has no class",
+        "  - evaluate.groups.less: there is no class hernai; did you mean hernia?",
+        "  - evaluate.groups.less: class hernia, lump is in no group",
+        "  - evaluate.subgroups: a column is named twice (got ['view', 'view'])",
+    ]
+
+
+@pytest.mark.parametrize("unit", ["exam", "patient", None])
+def test_a_unit_as_coarse_as_that_learned_and_numbers_in_views_are_taken(values, unit):
+    values["fit"]["unit"] = "exam"
+    values["evaluate"] |= {"unit": unit, "groups": {"density": {"fatty": [1, 2], "dense": [3, 4]}}}
+    found = params.check(values).evaluate
+    assert (found.unit, found.groups) == (unit, {"density": {"fatty": ["1", "2"], "dense": ["3", "4"]}})
+
+
+def test_views_are_not_for_labels(values):
+    values["data"] |= {"task": "multilabel", "label": ["Mass", "Nodule"]}
+    values["finetune"]["loss"] = "bce"
+    values["evaluate"]["groups"] = {"any": {"ill": ["Mass"], "well": ["Nodule"]}}
+    with pytest.raises(PipelineError, match="evaluate.groups: merges classes of which an image has one"):
+        params.check(values)
+
+
 def test_a_cost_matrix_is_square_where_the_classes_are_not_given_and_of_two_for_labels(values):
     values["evaluate"]["decisions"] = [{"name": "cost", "matrix": [[0, 1], [2, 0, 1]]}]
     with pytest.raises(PipelineError, match=r"matrix: must be as wide as it is high \(got 2 rows of \[2, 3\]\)"):
