@@ -5,16 +5,15 @@ as its patient (Field & Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x). The s
 draws: differences between arms are paired.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from pipeline.judge.counts import Counts, drawn, left_out
 from pipeline.judge.metrics import Metric, measure
 from pipeline.judge.tally import Multilabel, Predictions
-
-CELLS = 2**19  # rows times draws held at once: 2 MB of float32, which a core's cache takes
 
 
 def codes(groups: np.ndarray) -> np.ndarray:
@@ -22,31 +21,31 @@ def codes(groups: np.ndarray) -> np.ndarray:
     return pd.factorize(np.asarray(groups, dtype=object))[0]
 
 
-def draw(patients: np.ndarray, draws: int, seed: int, cells: int = CELLS) -> Iterator[np.ndarray]:
-    """How often each row counts, a column per draw, in blocks (n, b) float32 of at most `cells` numbers.
-
-    Args:
-        patients: (n,) int, as `codes` gives them.
-        draws: columns in all.
-        seed: of the draws; they do not depend on `cells`.
-        cells: bound on the memory of a block.
-    """
-    rng, count = np.random.default_rng(seed), int(patients.max()) + 1
-    step = max(1, cells // len(patients))
-    for start in range(0, draws, step):
-        width = min(step, draws - start)
-        drawn = rng.integers(0, count, (width, count)) * width + np.arange(width)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=count * width).reshape(count, width)
-        yield times.astype(np.float32)[patients]
-
-
 def bootstrap(
     given: Predictions | Multilabel, patients: np.ndarray, metrics: Mapping[str, Metric], draws: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """Figures of every draw, by name: (draws,) or (draws, K) float64."""
+    """Figures of every draw, by name: (draws,) or (draws, K) float64.
+
+    Args:
+        given: predictions of n rows.
+        patients: (n,) int, as `codes` gives them.
+        metrics: by name.
+        draws: how many.
+        seed: of the draws.
+    """
+    return _measured(given, Counts(drawn(int(patients.max()) + 1, draws, seed), draws, patients), metrics)
+
+
+def jackknife(
+    given: Predictions | Multilabel, patients: np.ndarray, metrics: Mapping[str, Metric]
+) -> dict[str, np.ndarray]:
+    """Figures with each patient left out, or each group of them (`counts.GROUPS`), by name: (g,) or (g, K) float64."""
+    return _measured(given, Counts(*left_out(int(patients.max()) + 1), patients), metrics)
+
+
+def _measured(given: Predictions | Multilabel, by: Counts, metrics: Mapping[str, Metric]) -> dict[str, np.ndarray]:
     with threadpool_limits(1, "blas"):  # its threads wait for each other where cores are busy: 10 times the time
-        blocks = [measure(given, weights, metrics) for weights in draw(patients, draws, seed)]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in metrics}
+        return measure(given, by, metrics)
 
 
 def percentiles(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.judge.tally import Multilabel, Predictions, Tally, predictions, ratio
+from pipeline.judge.tally import Multilabel, Predictions, Tally, Weighting, Weights, predictions, ratio
 
 Kappa = Literal["quadratic", "linear", "none"]
 
@@ -97,12 +97,12 @@ def brier(tally: Tally) -> np.ndarray:
 
     Of two classes or of a label it is twice the squared distance of the positive one, so that it keeps this range.
     """
-    return ratio(tally.weighted(tally.predictions.squares), tally.total)
+    return ratio(tally.losses[:, 0], tally.total)
 
 
 def log_loss(tally: Tally) -> np.ndarray:
     """Negative log of the probability of the label, nats; less is better."""
-    return ratio(tally.weighted(tally.predictions.nats), tally.total)
+    return ratio(tally.losses[:, 1], tally.total)
 
 
 def ece(tally: Tally) -> np.ndarray:
@@ -111,7 +111,7 @@ def ece(tally: Tally) -> np.ndarray:
     Per class the distance between probability and frequency, over BINS bins of equal width, closed below;
     less is better.
     """
-    gaps = np.abs(tally.weighted(tally.predictions.gaps)).sum(axis=1) / len(tally.predictions.against_rest)
+    gaps = np.abs(tally.gaps).sum(axis=1) / len(tally.predictions.against_rest)
     return ratio(gaps, tally.total)
 
 
@@ -121,19 +121,19 @@ def registry(kappa: Kappa) -> dict[str, Metric]:
 
 
 def measure(
-    given: Predictions | Multilabel, weights: np.ndarray, metrics: Mapping[str, Metric]
+    given: Predictions | Multilabel, weighting: Weighting, metrics: Mapping[str, Metric]
 ) -> dict[str, np.ndarray]:
-    """Figures by name, (B,) or (B, K) float64, under `weights` (n, B) of the rows."""
+    """Figures by name, (B,) or (B, K) float64, under B weightings of the rows."""
     if isinstance(given, Predictions):
-        tally = Tally(given, weights)
+        tally = Tally(given, weighting)
         return {name: metric(tally) for name, metric in metrics.items()}
-    each = [Tally(of, weights[rows]) for rows, of in given.each]
+    each = [Tally(of, weighting.of(rows)) for rows, of in given.each]
     return {name: _over_labels(metric, each) for name, metric in metrics.items()}
 
 
 def point(given: Predictions | Multilabel, metrics: Mapping[str, Metric]) -> dict[str, np.ndarray]:
     """Figures with every row counted once, by name: () or (K,) float64."""
-    figures = measure(given, np.ones((len(given.labels), 1)), metrics)
+    figures = measure(given, Weights(np.ones((len(given.labels), 1))), metrics)
     return {name: values[0] for name, values in figures.items()}
 
 

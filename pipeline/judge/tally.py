@@ -8,7 +8,7 @@ label, the `Predictions` of absent (0) and present (1) on the rows where it is k
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,17 +17,11 @@ BINS = 15  # of the calibration error, equally wide (Guo et al. 2017, arXiv:1706
 
 
 class Ranking(NamedTuple):
-    """Rows from the highest to the lowest probability of one class; rows of equal probability stand together.
+    """Rows from the highest to the lowest probability of one class, in runs of equal probability."""
 
-    The last four have one entry per row of the class, in that order.
-    """
-
-    order: np.ndarray  # (n,) rows, highest first
-    positives: np.ndarray  # (p,) rows of the class, highest first
-    above: np.ndarray  # (p,) rows with a higher probability
-    through: np.ndarray  # (p,) rows with a probability as high or higher
-    positives_above: np.ndarray  # (p,) likewise among the rows of the class
-    positives_through: np.ndarray
+    order: np.ndarray  # (n,) rows, highest first; in each run those of the class before the others
+    middles: np.ndarray  # (r,) where the others begin in each run
+    ends: np.ndarray  # (r,) where each run ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +110,12 @@ class Predictions:
         return [self._ranking(number) for number in self.against_rest]
 
     def _ranking(self, number: int) -> Ranking:
-        descending = -self.probabilities[:, number]
-        order = np.argsort(descending, kind="stable")
-        positives = order[self.labels[order] == number]
-        every, own = descending[order], descending[positives]
-        sides = [np.searchsorted(sorted_, own, side) for sorted_ in (every, own) for side in ("left", "right")]
-        return Ranking(order, positives, *sides)
+        own = self.labels == number
+        first = np.argsort(~own, kind="stable")
+        order = first[np.argsort(-self.probabilities[first, number], kind="stable")]
+        ends = np.flatnonzero(np.diff(self.probabilities[order, number], append=-np.inf)) + 1
+        hits = np.concatenate([[0], np.cumsum(own[order])])[np.concatenate([[0], ends])]
+        return Ranking(order, np.concatenate([[0], ends[:-1]]) + np.diff(hits), ends)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,15 +175,61 @@ def predictions(
     return (Predictions if labels.ndim == 1 else Multilabel)(labels, probabilities, decided)
 
 
+class Weighting(Protocol):
+    """B weightings of n rows."""
+
+    def of(self, rows: slice | np.ndarray) -> "Weighting":
+        """Those of some of the rows."""
+        ...
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Weighted sums over the rows of (n, C) values, (B, C) float64."""
+        ...
+
+    def areas(self, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+        """Area under the ROC curve and average precision of one class, twice (B,) float64."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Each row's own weights."""
+
+    values: np.ndarray  # (n, B) float, not negative; a column per weighting
+
+    def of(self, rows: slice | np.ndarray) -> "Weights":
+        """Those of some of the rows."""
+        return Weights(self.values[rows])
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Weighted sums over the rows of (n, C) values, (B, C) float64."""
+        return self.values.T @ values
+
+    def areas(self, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+        """Area under the ROC curve and average precision of one class, twice (B,) float64."""
+        hits, alarms = passed(ranking, self.values)
+        gained, every, others = np.diff(hits, axis=0), hits[-1], alarms[-1]
+        wins = gained * (others - (alarms[:-1] + alarms[1:]) / 2)
+        there = gained * hits[1:] / np.maximum(hits[1:] + alarms[1:], np.finfo(np.float64).tiny)
+        return ratio(wins.sum(axis=0), every * others), ratio(there.sum(axis=0), every)
+
+
+def passed(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of the rows of the class, and of the others, before the first run and after each, twice (r + 1, B)."""
+    sums = np.zeros((len(weights) + 1, weights.shape[1]))
+    np.cumsum(weights[ranking.order], axis=0, out=sums[1:])
+    begins = np.concatenate([[0], ranking.ends[:-1]])
+    gained = sums[ranking.middles] - sums[begins], sums[ranking.ends] - sums[ranking.middles]
+    hits, alarms = (np.concatenate([np.zeros_like(sums[:1]), np.cumsum(of, axis=0)]) for of in gained)
+    return hits, alarms
+
+
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """Predictions under B weightings of their rows, with the sums that several figures share.
-
-    Whole numbers in float32 weights give the same counts as float64, for up to 2^23 rows.
-    """
+    """Predictions under B weightings of their rows, with the sums that several figures share."""
 
     predictions: Predictions
-    weights: np.ndarray  # (n, B) float, not negative; a column per weighting
+    weighting: Weighting
 
     @cached_property
     def total(self) -> np.ndarray:
@@ -200,39 +240,23 @@ class Tally:
     def confusion(self) -> np.ndarray:
         """Weight by label (rows) and prediction (columns), (B, K, K) float64."""
         count = self.predictions.classes
-        return self.weighted(self.predictions.cells).reshape(-1, count, count)
+        return self.weighting.sums(self.predictions.cells).reshape(-1, count, count)
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """Weighted sums of squares and of nats, (B, 2) float64."""
+        return self.weighting.sums(np.column_stack([self.predictions.squares, self.predictions.nats]))
+
+    @cached_property
+    def gaps(self) -> np.ndarray:
+        """Weighted sums of probability minus target by class that is told from the rest and bin, (B, R · BINS)."""
+        return self.weighting.sums(self.predictions.gaps)
 
     @cached_property
     def areas(self) -> tuple[np.ndarray, np.ndarray]:
         """Area under the ROC curve and average precision of each class that is told from the rest, twice (B, R)."""
-        auc, precision = zip(*(_areas(ranking, self.weights) for ranking in self.predictions.rankings), strict=True)
+        auc, precision = zip(*(self.weighting.areas(of) for of in self.predictions.rankings), strict=True)
         return np.stack(auc, axis=1), np.stack(precision, axis=1)
-
-    def weighted(self, values: np.ndarray) -> np.ndarray:
-        """Weighted sums over the rows of (n, …) values, (B, …) float64."""
-        return (self.weights.T @ values.astype(self.weights.dtype, copy=False)).astype(np.float64)
-
-
-def _areas(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Area under the ROC curve and average precision of one class, twice (B,): sums over its own rows."""
-    own = weights[ranking.positives]  # (p, B)
-    every, positive = _running(weights[ranking.order]), _running(own)
-    alarms_above = every[ranking.above] - positive[ranking.positives_above]
-    hits, alarms = positive[ranking.positives_through], every[ranking.through]
-    precision_there = hits / np.maximum(alarms, np.finfo(weights.dtype).tiny)
-    alarms -= hits
-    negatives = every[-1] - positive[-1]
-    wins = own * (negatives - (alarms_above + alarms) / 2)
-    of_class, of_rest = positive[-1].astype(np.float64), negatives.astype(np.float64)
-    auc = ratio(wins.sum(axis=0, dtype=np.float64), of_class * of_rest)
-    return auc, ratio((own * precision_there).sum(axis=0, dtype=np.float64), of_class)
-
-
-def _running(weights: np.ndarray) -> np.ndarray:
-    """Sum of the first 0, 1, … n rows, (n + 1, B)."""
-    sums = np.zeros((len(weights) + 1, weights.shape[1]), weights.dtype)
-    np.cumsum(weights, axis=0, out=sums[1:])
-    return sums
 
 
 def ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:

@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipeline.judge import intervals, metrics
 from pipeline.judge.tally import Predictions
@@ -10,47 +8,8 @@ ACCURACY = {"accuracy": metrics.accuracy}
 ECE = {"ece": metrics.ece}
 
 
-def drawn(patients: np.ndarray, draws: int, seed: int, cells: int) -> np.ndarray:
-    return np.concatenate(list(intervals.draw(patients, draws, seed, cells)), axis=1)
-
-
 def test_patients_are_numbered_by_first_appearance():
     assert intervals.codes(np.array(["q", "a", "q", "z", "a"])).tolist() == [0, 1, 0, 2, 1]
-
-
-@settings(max_examples=30, deadline=None)
-@given(groups=st.lists(st.integers(0, 9), min_size=1, max_size=40), seed=st.integers(0, 100))
-def test_the_draws_know_the_patients_and_not_what_they_are_called(groups, seed):
-    names = np.random.default_rng(seed).permutation(10).astype(str)
-    codes, renamed = intervals.codes(np.array(groups)), intervals.codes(names[groups])
-    np.testing.assert_array_equal(drawn(codes, 7, seed, 64), drawn(renamed, 7, seed, 64))
-
-
-@settings(max_examples=30, deadline=None)
-@given(groups=st.lists(st.integers(0, 9), min_size=1, max_size=40), seed=st.integers(0, 100))
-def test_a_draw_takes_as_many_patients_as_there_are_each_with_all_of_its_images(groups, seed):
-    codes = intervals.codes(np.array(groups))
-    weights = drawn(codes, 20, seed, 10**6)
-    first = [np.flatnonzero(codes == number)[0] for number in range(codes.max() + 1)]
-    np.testing.assert_array_equal(weights, weights[first][codes])
-    np.testing.assert_array_equal(weights[first].sum(axis=0), codes.max() + 1)
-    assert weights.dtype == np.float32
-
-
-def test_a_bound_on_memory_does_not_change_the_draws():
-    codes = intervals.codes(np.arange(50) // 3)
-    whole = drawn(codes, 33, 0, 10**9)
-    assert whole.shape == (50, 33)
-    for cells in (1, 50 * 7):
-        np.testing.assert_array_equal(drawn(codes, 33, 0, cells), whole)
-        assert all(block.size <= max(cells, 50) for block in intervals.draw(codes, 33, 0, cells))
-
-
-def test_another_seed_gives_other_draws_and_zero_is_a_seed():
-    codes = intervals.codes(np.arange(50) // 3)
-    zero, again, one = (drawn(codes, 5, seed, 10**6) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(zero, again)
-    assert (zero != one).any()
 
 
 def test_percentiles_by_hand():
