@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline import artifacts
@@ -48,12 +49,14 @@ class Entries:
         classes: names of the classes or labels.
         images: image_id of each test row.
         failed: where, what and remedy by arm that could not be fitted.
+        ratio: test rows to training rows of a fold; NaN where fit.json doesn't tell how many it learned from.
     """
 
     arms: dict[str, Entry]
     classes: list[str]
     images: pd.Series
     failed: dict[str, dict[str, str]]
+    ratio: float
 
 
 def load(names: Sequence[str]) -> Entries:
@@ -81,7 +84,9 @@ def load(names: Sequence[str]) -> Entries:
     first = next(iter(arms.values()))
     for role, rows in (("val", first.val), ("test", first.test)):
         intake.check_classes(rows.predictions, role, classes)
-    return Entries(arms, classes, shared.loc[shared["role"] == "test", "image_id"], failed)
+    tested = shared.loc[shared["role"] == "test", "image_id"]
+    taught = sum(_taught(fold) for fold in next(iter(arms.values())).report["folds"])
+    return Entries(arms, classes, tested, failed, len(tested) / taught)
 
 
 def _tell(failed: Mapping[str, Mapping[str, str]], asked: int) -> None:
@@ -91,3 +96,12 @@ def _tell(failed: Mapping[str, Mapping[str, str]], asked: int) -> None:
         first, why = next(iter(failed.items()))
         what = f"none of {asked} arms could be fitted; {first}: {why['what']}"
         raise PipelineError(artifacts.FITS, what, why["remedy"])
+
+
+def _taught(fold: Mapping[str, Any]) -> float:
+    """Rows that a fold learned from, before resampling, from fit.json; of labels, those of the most widely known."""
+    when = "natural" if "counts_natural" in fold else "before"
+    counts, absent = fold.get(f"counts_{when}"), fold.get(f"absent_{when}")
+    if counts is None:
+        return np.nan
+    return sum(counts.values()) if absent is None else max(counts[name] + absent[name] for name in counts)

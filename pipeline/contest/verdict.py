@@ -1,41 +1,52 @@
 """Files that say who won and by how much."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline import artifacts
+from pipeline.contest.entries import Entries
 from pipeline.contest.standing import Standing
-from pipeline.judge import comparison
+from pipeline.judge import comparison, folds, ranks
+from pipeline.judge.comparison import Pair, Terms
+from pipeline.params import Evaluate
 
 
-def files(
-    standing: Standing, failed: Mapping[str, Any], confidence: float
-) -> dict[Path, pd.DataFrame | dict[str, Any]]:
-    """metrics.json, comparison.csv and notes.json."""
+def files(standing: Standing, entered: Entries, how: Evaluate) -> dict[Path, pd.DataFrame | dict[str, Any]]:
+    """metrics.json, comparison.csv, ranks.json and notes.json."""
     figures = {name: one.figures for name, one in standing.judged.items()}
-    notes = {"comparison": comparison.note(confidence), "failed": failed, "unproven": sorted(standing.unproven)}
+    on = Terms(how.confidence, how.rope, entered.ratio)
+    notes = {"comparison": comparison.note(on), "failed": entered.failed, "unproven": sorted(standing.unproven)}
     return {
         artifacts.METRICS: {"selected": standing.selected, "arms": figures},
-        artifacts.COMPARISON: compared(standing, confidence),
+        artifacts.COMPARISON: comparison.compare(standing.judged, families(standing), on),
+        artifacts.EVALUATION / "ranks.json": ranked(standing, how.confidence),
         artifacts.EVALUATION / "notes.json": notes,
     }
 
 
-def compared(standing: Standing, confidence: float) -> pd.DataFrame:
-    """All are compared with the selected one and with their baseline.
+def families(standing: Standing) -> dict[str, list[Pair]]:
+    """The leading ones against the selected one and against their baseline, by kind of reference.
 
-    Arms, and the selected one, also with the decision of their baseline that is best on validation, since resampling
-    moves the operating point more than anything else.
+    Arms, and the selected one, also against the decision of their baseline that is best on validation, since
+    resampling moves the operating point more than anything else.
     """
-    ranked, of, baselines, best = standing.ranked, standing.of, standing.baselines, standing.best
-    pairs = [(name, standing.selected) for name in ranked] + [(name, baselines[name]) for name in ranked]
-    pairs += [(name, best.get(baselines[name], "")) for name in ranked if name in (of[name].arm, standing.selected)]
-    return comparison.compare(
-        {name: one.figures["test"] for name, one in standing.judged.items()},
-        {name: one.draws for name, one in standing.judged.items()},
-        dict.fromkeys((name, other) for name, other in pairs if other in standing.judged and name != other),
-        confidence,
-    )
+    of, judged, best = standing.of, standing.judged, standing.best
+    chosen = standing.selected
+    references = {name: standing.baselines[name] for name in standing.leading if standing.baselines[name] in judged}
+    moved = [(name, best[plain], plain) for name, plain in references.items() if name in (of[name].arm, chosen)]
+    return {
+        "selected": [(name, chosen) for name in standing.leading if name != chosen],
+        "baseline": [(name, plain) for name, plain in references.items() if name != plain],
+        "moved": [(name, to) for name, to, plain in moved if len({name, to, plain}) == 3],
+    }
+
+
+def ranked(standing: Standing, confidence: float) -> dict[str, Any]:
+    """Mean ranks of the leading ones over folds, as `ranks.table` gives them."""
+    by_fold = {
+        metric: {name: folds.figures(standing.judged[name].figures["folds"], metric) for name in standing.leading}
+        for metric in comparison.COMPARED
+    }
+    return ranks.table(by_fold, confidence)

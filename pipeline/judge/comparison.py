@@ -1,21 +1,49 @@
 """Which arm comes first, and whether it is better than another."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, product
 
 import numpy as np
 import pandas as pd
 
+from pipeline.judge import folds
+from pipeline.judge.arms import Judged
 from pipeline.judge.intervals import percentiles
 from pipeline.judge.metrics import selection_key
 
 COMPARED = ("macro_f1", "kappa", "balanced_accuracy_adjusted")  # more is better in each
+COLUMNS = (
+    *("arm", "reference", "metric", "difference", "low", "high"),
+    *("p", "p_holm", "p_folds", "better", "same", "worse", "verdict"),
+)
+BETTER, WORSE, SAME, UNKNOWN = "better", "worse", "practically the same", "can't tell"
+
+Pair = tuple[str, str]  # arm and reference
 
 
-def note(confidence: float) -> str:
-    """What a reader of the intervals must know."""
+@dataclass(frozen=True)
+class Terms:
+    """On which a difference is one.
+
+    Attributes:
+        confidence: of the intervals, and that no equal arms are called better or worse.
+        rope: half width of the region of practical equivalence.
+        ratio: test rows to training rows of a fold; NaN where it is not known, and nothing is told from folds.
+    """
+
+    confidence: float
+    rope: float
+    ratio: float
+
+
+def note(terms: Terms) -> str:
+    """What a reader of the comparisons must know."""
     return (
-        "Each interval stands alone; they are not corrected for their number. Of 100 comparisons between equal arms, "
-        f"about {100 * (1 - confidence):.3g} are expected to read better or worse by chance."
+        "Each interval stands alone. Better and worse are told by p, corrected (Holm) for the number of arms that are "
+        "compared with the same kind of reference by the same metric: among arms that are all equal, any is called "
+        f"better or worse in about {100 * (1 - terms.confidence):.3g} of 100 data sets. Metrics are not corrected for "
+        f"each other. Practically the same: the whole interval lies within ±{terms.rope:g}."
     )
 
 
@@ -28,38 +56,86 @@ def rank(figures: Mapping[str, Mapping[str, float]], keys: Sequence[str], consta
     return sorted(figures, key=lambda arm: (arm not in constant, selection_key(figures[arm], keys)), reverse=True)
 
 
-def compare(
-    points: Mapping[str, Mapping[str, float]],
-    draws: Mapping[str, Mapping[str, np.ndarray]],
-    pairs: Iterable[tuple[str, str]],
-    confidence: float,
-) -> pd.DataFrame:
-    """Differences between arms on the same rows, with paired intervals; `note` must be read with them.
+def compare(judged: Mapping[str, Judged], families: Mapping[str, Sequence[Pair]], terms: Terms) -> pd.DataFrame:
+    """Differences between arms on the same rows, paired; `note` must be read with them.
 
     Args:
-        points: figures by arm and name.
-        draws: figures of each bootstrap draw by arm and name, (draws,) float64; the same draws in every arm.
-        pairs: arm and reference.
-        confidence: of the intervals.
+        judged: arms by name, with figures of the same draws and the same folds.
+        families: by kind of reference, the pairs whose p are corrected together. A pair of several gets the greatest.
+        terms: of the verdict.
 
     Returns:
-        arm, reference, metric, difference (arm minus reference), low, high, and verdict: better, worse, or
-        can't tell where the interval holds 0.
+        COLUMNS, a row per pair and metric: difference is arm less reference, low and high its interval; p is
+        two-sided, of the draws, p_holm the same corrected for its family (Holm 1979); p_folds, better, same and
+        worse are those of `folds.tell`; verdict is
+        practically the same where the interval lies within the region of practical equivalence, else better or worse
+        where p_holm is below 1 - confidence, else can't tell.
     """
-    rows = []
-    for arm, reference in pairs:
-        for metric in COMPARED:
-            low, high = percentiles(draws[arm][metric] - draws[reference][metric], confidence)
-            rows.append(
-                {
-                    "arm": arm,
-                    "reference": reference,
-                    "metric": metric,
-                    "difference": points[arm][metric] - points[reference][metric],
-                    "low": float(low),
-                    "high": float(high),
-                    "verdict": "better" if low > 0 else "worse" if high < 0 else "can't tell",
-                }
-            )
-    columns = ["arm", "reference", "metric", "difference", "low", "high", "verdict"]
-    return pd.DataFrame(rows, columns=columns)
+    pairs = list(dict.fromkeys(chain.from_iterable(families.values())))
+    if not pairs:
+        return pd.DataFrame(columns=list(COLUMNS))
+    drawn = {name: np.stack([judged[name].draws[metric] for metric in COMPARED], axis=1) for name in {*chain(*pairs)}}
+    gaps = np.concatenate([drawn[arm] - drawn[reference] for arm, reference in pairs], axis=1)  # (draws, pairs·metrics)
+    low, high = percentiles(gaps, terms.confidence)
+    p = p_values(gaps)
+    corrected = _by_family(p.reshape(len(pairs), -1), pairs, families).ravel()
+    rows = [(arm, reference, metric) for (arm, reference), metric in product(pairs, COMPARED)]
+    points = np.array([_gap(judged, *row) for row in rows])
+    told = [folds.tell(_of_folds(judged, *row), terms.ratio, terms.rope) for row in rows]
+    table = pd.DataFrame(rows, columns=["arm", "reference", "metric"])
+    table = table.assign(difference=points, low=low, high=high, p=p, p_holm=corrected).join(pd.DataFrame(told))
+    return table.assign(verdict=verdicts(table, terms))[list(COLUMNS)]
+
+
+def verdicts(table: pd.DataFrame, terms: Terms) -> np.ndarray:
+    """The verdict on each row by its interval and p_holm, (n,) str."""
+    same = (table["low"] >= -terms.rope) & (table["high"] <= terms.rope)
+    sure = table["p_holm"] < 1 - terms.confidence
+    over = table["difference"] > 0
+    return np.select([same, sure & over, sure & ~over], [SAME, BETTER, WORSE], UNKNOWN)
+
+
+def p_values(gaps: np.ndarray) -> np.ndarray:
+    """Two-sided p that each difference is 0, (m,) float64, from its draws (draws, m); a draw of NaN does not count.
+
+    Twice the share of draws on the rarer side of 0, with one more, as of the sample itself, so that p is never 0
+    (Davison & Hinkley 1997, doi:10.1017/CBO9780511802843, section 4.2). Draws that all lie on one side say only that p
+    is below 2 / (draws + 1), which a correction for many comparisons would always raise above any limit: how far below
+    is read off the normal curve of their mean and spread.
+    """
+    from scipy.special import ndtr
+
+    known = (~np.isnan(gaps)).sum(axis=0)
+    rarer = np.minimum((gaps <= 0).sum(axis=0), (gaps >= 0).sum(axis=0))
+    p = np.where(known > 0, np.minimum(2 * (rarer + 1) / (known + 1), 1), np.nan)
+    apart = np.flatnonzero((rarer == 0) & (known > 1))
+    mean, spread = np.nanmean(gaps[:, apart], axis=0), np.nanstd(gaps[:, apart], axis=0, ddof=1)
+    p[apart] = np.minimum(p[apart], 2 * ndtr(-np.abs(mean) / np.maximum(spread, np.finfo(float).tiny)))
+    return p
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p corrected for their number by Holm's step-down rule (1979, jstor 4615733), (m,); NaN does not count."""
+    order = np.argsort(p)[: (~np.isnan(p)).sum()]  # NaN sorts last
+    corrected = np.full(len(p), np.nan)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
+    return corrected
+
+
+def _by_family(p: np.ndarray, pairs: Sequence[Pair], families: Mapping[str, Sequence[Pair]]) -> np.ndarray:
+    """Of p (pairs, metrics), each metric corrected within each family."""
+    corrected = np.full(p.shape, np.nan)
+    for family in families.values():
+        rows = [pairs.index(pair) for pair in dict.fromkeys(family)]
+        for metric in range(p.shape[1]):
+            corrected[rows, metric] = np.fmax(corrected[rows, metric], holm(p[rows, metric]))
+    return corrected
+
+
+def _gap(judged: Mapping[str, Judged], arm: str, reference: str, metric: str) -> float:
+    return judged[arm].figures["test"][metric] - judged[reference].figures["test"][metric]
+
+
+def _of_folds(judged: Mapping[str, Judged], arm: str, reference: str, metric: str) -> np.ndarray:
+    one, other = (folds.figures(judged[name].figures["folds"], metric) for name in (arm, reference))
+    return one - other

@@ -33,7 +33,7 @@ def run(params: Params) -> None:
         "pr.csv": pr,
         "reject.csv": selected.rejected(one, classes, how),
     }
-    for path, content in verdict.files(stands, entered.failed, how.confidence).items():
+    for path, content in verdict.files(stands, entered, how).items():
         save(path, content)
     for name, content in evaluation.items():
         save(artifacts.EVALUATION / name, content)

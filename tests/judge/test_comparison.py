@@ -1,30 +1,58 @@
+"""p, Holm and verdicts; what they hold under the null stands in test_null.py."""
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from pipeline.judge import comparison
+from pipeline.judge.arms import Judged
+from pipeline.judge.comparison import COMPARED, Terms
+
+TERMS = Terms(confidence=0.95, rope=0.01, ratio=0.5)
 
 
-def arm(value: float, spread: float, seed: int = 0) -> dict[str, np.ndarray]:
-    draws = value + spread * np.random.default_rng(seed).normal(size=400)
-    return dict.fromkeys(comparison.COMPARED, draws)
+def arm(value: float, spread: float, seed: int = 0, folds: tuple[float, ...] = ()) -> Judged:
+    draws = dict.fromkeys(COMPARED, value + spread * np.random.default_rng(seed).normal(size=400))
+    test = {key: float(values.mean()) for key, values in draws.items()}
+    by_fold = {str(number): {"test": dict.fromkeys(COMPARED, each)} for number, each in enumerate(folds)}
+    return Judged({"test": test, "folds": by_fold}, {}, draws)
 
 
-def compared(draws: dict[str, dict[str, np.ndarray]], pairs: list[tuple[str, str]]):
-    points = {name: {key: float(values.mean()) for key, values in of.items()} for name, of in draws.items()}
-    return comparison.compare(points, draws, pairs, 0.95)
+def compared(judged: dict[str, Judged], pairs: list[tuple[str, str]], terms: Terms = TERMS) -> pd.DataFrame:
+    return comparison.compare(judged, {"reference": pairs}, terms).set_index(["arm", "reference", "metric"])
 
 
-def test_the_verdict_is_whether_the_interval_of_the_difference_holds_zero():
-    draws = {"a": arm(0.5, 0.01), "b": arm(0.6, 0.01, 1), "c": arm(0.505, 0.01, 2)}
-    table = compared(draws, [("b", "a"), ("a", "b"), ("c", "a")]).set_index(["arm", "reference", "metric"])
-    assert list(table.columns) == ["difference", "low", "high", "verdict"]
-    assert len(table) == 9
+def test_the_verdict_is_told_by_p_after_correction_and_by_the_interval():
+    judged = {"a": arm(0.5, 0.01), "b": arm(0.6, 0.01, 1), "c": arm(0.52, 0.01, 2), "d": arm(0.502, 0.01)}
+    table = compared(judged, [("b", "a"), ("a", "b"), ("c", "a"), ("d", "a")])
+    assert list(table.reset_index()) == list(comparison.COLUMNS)
+    assert len(table) == 12
     assert table.loc[("b", "a", "macro_f1"), "verdict"] == "better"
     assert table.loc[("a", "b", "kappa"), "verdict"] == "worse"
     assert table.loc[("c", "a", "balanced_accuracy_adjusted"), "verdict"] == "can't tell"
     assert table.loc[("b", "a", "macro_f1"), "difference"] == pytest.approx(0.1, abs=0.003)
+
+
+def test_a_difference_that_is_sure_and_within_the_region_is_practically_none():
+    judged = {"a": arm(0.5, 0.01), "d": arm(0.503, 0.01)}  # the same draws, 0.003 apart
+    assert set(compared(judged, [("d", "a")])["verdict"]) == {"practically the same"}
+    strict = compared(judged, [("d", "a")], Terms(0.95, 0.001, 0.5))
+    assert set(strict["verdict"]) == {"better"}
+    assert (strict["p_holm"] < 0.05).all()
+
+
+def test_a_figure_that_is_not_defined_tells_nothing():
+    missing = Judged(
+        {"test": dict.fromkeys(COMPARED, np.nan), "folds": {}}, {}, dict.fromkeys(COMPARED, np.full(400, np.nan))
+    )
+    table = compared({"a": arm(0.5, 0.01), "b": missing, "c": arm(0.7, 0.01, 1)}, [("b", "a"), ("c", "a")])
+    row = table.loc[("b", "a", "kappa")]
+    assert row[["low", "high", "p", "p_holm", "p_folds", "better"]].isna().all()
+    assert row["verdict"] == "can't tell"
+    assert table.loc[("c", "a", "kappa"), "p_holm"] == table.loc[("c", "a", "kappa"), "p"]
 
 
 def test_pairing_tells_arms_apart_that_vary_together():
@@ -33,15 +61,71 @@ def test_pairing_tells_arms_apart_that_vary_together():
     assert set(compared(apart, [("b", "a")])["verdict"]) == {"can't tell"}
 
 
-def test_an_arm_does_not_differ_from_its_equal():
+def test_an_arm_is_practically_its_equal():
     row = compared({"a": arm(0.5, 0.05), "b": arm(0.5, 0.05)}, [("b", "a")]).iloc[0]
-    assert (row["low"], row["high"], row["verdict"]) == (0, 0, "can't tell")
+    assert (row["low"], row["high"], row["p"], row["verdict"]) == (0, 0, 1, "practically the same")
 
 
 def test_without_pairs_the_table_still_has_its_columns():
-    table = compared({"a": arm(0.5, 0.05)}, [])
-    assert list(table.columns) == ["arm", "reference", "metric", "difference", "low", "high", "verdict"]
+    table = comparison.compare({"a": arm(0.5, 0.05)}, {"selected": []}, TERMS)
+    assert list(table.columns) == list(comparison.COLUMNS)
     assert table.empty
+
+
+def test_a_pair_of_two_kinds_stands_once_with_the_greater_p():
+    judged = {"a": arm(0.5, 0.02), "b": arm(0.55, 0.02, 1), "c": arm(0.54, 0.02, 2), "d": arm(0.53, 0.02, 3)}
+    small, large = [("b", "a")], [("b", "a"), ("c", "a"), ("d", "a")]
+    table = comparison.compare(judged, {"baseline": small, "selected": large}, TERMS)
+    assert len(table) == 9
+    alone = comparison.compare(judged, {"selected": large}, TERMS)
+    pd.testing.assert_frame_equal(table, alone)
+    assert (table["p_holm"] > table["p"]).any()
+
+
+def test_the_folds_are_told_in_the_same_row():
+    judged = {"a": arm(0.5, 0.02, 0, (0.5, 0.6, 0.4)), "b": arm(0.5, 0.02, 1, (0.55, 0.66, 0.43))}
+    row = compared(judged, [("b", "a")]).iloc[0]
+    gaps = np.array([0.05, 0.06, 0.03])
+    t = gaps.mean() / np.sqrt((1 / 3 + 0.5) * gaps.var(ddof=1))
+    assert row["p_folds"] == pytest.approx(2 * stats.t.sf(t, 2))
+    assert row["better"] + row["same"] + row["worse"] == pytest.approx(1)
+    assert compared({"a": arm(0.5, 0.02), "b": arm(0.5, 0.02)}, [("b", "a")])["p_folds"].isna().all()
+
+
+def test_p_is_twice_the_share_of_the_draws_on_the_rarer_side_of_zero_counting_the_sample():
+    gaps = np.array([[-1.0, 0.0, np.nan], [2.0, 0.0, 1.0], [3.0, 0.0, -1.0], [4.0, 0.0, 2.0]])
+    np.testing.assert_allclose(comparison.p_values(gaps), [2 * 2 / 5, 1, 1])
+    assert np.isnan(comparison.p_values(np.full((4, 1), np.nan)))
+
+
+def test_far_from_zero_p_is_read_off_the_normal_curve_and_never_above_what_the_draws_allow():
+    draws = np.random.default_rng(0).normal(size=1000)
+    p = comparison.p_values(np.stack([draws + 5, draws - 6, draws - draws.min() + 1e-9], axis=1))
+    assert p[0] == pytest.approx(2 * stats.norm.sf((5 + draws.mean()) / draws.std(ddof=1)))
+    assert p[1] == pytest.approx(2 * stats.norm.sf((6 - draws.mean()) / draws.std(ddof=1)))
+    assert 0 < p[2] <= 2 / 1001
+
+
+def test_holm_is_that_of_the_worked_example():
+    # p sorted .005 .01 .03 .04, times 4 3 2 1, never falling (Holm 1979)
+    np.testing.assert_allclose(comparison.holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(comparison.holm(np.array([0.6, np.nan, 0.7])), [1, np.nan, 1])
+    assert comparison.holm(np.array([])).size == 0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(values):
+    p = np.array(values)
+    corrected = comparison.holm(p)
+    assert ((corrected >= p) & (corrected <= np.minimum(p * len(p), 1) + 1e-12)).all()
+    assert (np.diff(corrected[np.argsort(p)]) >= 0).all()
+
+
+def test_the_note_says_what_is_corrected_and_for_what():
+    text = comparison.note(Terms(0.9, 0.02, 0.5))
+    assert "corrected (Holm) for the number of arms" in text
+    assert "better or worse in about 10 of 100 data sets. Metrics are not corrected for each other." in text
+    assert text.endswith("the whole interval lies within ±0.02.")
 
 
 def test_arms_are_ranked_by_the_keys_in_order():
