@@ -95,6 +95,16 @@ def test_a_tilt_that_gains_nothing_is_none_and_one_of_labels_is_one_number():
     np.testing.assert_allclose(odds / natural, np.full(3, (odds / natural)[0]), atol=1e-6)
 
 
+def test_the_certainty_of_a_cut_is_the_probability_of_the_class_that_it_decides():
+    rule = decisions.Cut(0, 0.1)
+    given_ = np.array([[0.1, 0.85, 0.05], [0.7, 0.2, 0.1], [0.05, 0.35, 0.6]])
+    assert rule(given_).tolist() == [0, 0, 2]
+    assert rule.certainty(given_).tolist() == [0.1, 0.7, 0.6]
+    never = decisions.Cut(1, 2.0)
+    assert never(given_[:1]).tolist() == [0]
+    assert never.certainty(given_[:1]).tolist() == [0.1]
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), least=st.floats(0.05, 1), number=st.integers(0, 2), labels=st.booleans())
 def test_sensitivity_is_reached_on_validation_by_the_highest_such_threshold(seed, least, number, labels):

@@ -91,8 +91,8 @@ class Cut:
         return np.where(probabilities[:, self.number] >= self.threshold, self.number, others.argmax(axis=1))
 
     def certainty(self, probabilities: np.ndarray) -> np.ndarray:
-        """The highest probability (Chow 1970, doi:10.1109/TIT.1970.1054406)."""
-        return probabilities.max(axis=1)
+        """Probability of the decided class, which another may exceed: what is cut out early is rarely certain."""
+        return np.take_along_axis(probabilities, self(probabilities)[:, None], axis=1)[:, 0]
 
 
 @dataclass(frozen=True)
