@@ -168,20 +168,22 @@ class Search:
     def products(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Inner products of rows, (len(left), len(right)) float32."""
         out, square = np.empty((len(left), len(right)), np.float32), np.array_equal(left, right)
+        rounds = -(-len(right) // (BLOCK * self.threads))  # each thread has as many blocks
+        step = -(-len(right) // (rounds * self.threads))
 
         def work(part: slice) -> None:
-            for begin in range(0, len(right), BLOCK)[part]:
-                columns = self.block(right[begin : begin + BLOCK]).T
-                for top in range(0, begin + 1 if square else len(left), BLOCK):
-                    here = out[top : top + BLOCK, begin : begin + BLOCK]
-                    np.matmul(self.block(left[top : top + BLOCK]), columns, out=here)
+            for begin in range(0, len(right), step)[part]:
+                columns = self.block(right[begin : begin + step]).T
+                for top in range(0, begin + 1 if square else len(left), step):
+                    here = out[top : top + step, begin : begin + step]
+                    np.matmul(self.block(left[top : top + step]), columns, out=here)
 
         # Blocks side by side take less time than each of them shared by threads.
         with self.pools.limit(limits=1, user_api="blas") if self.threads > 1 else nullcontext():
             self.at_once(work, [slice(number, None, self.threads) for number in range(self.threads)])
         if square:
-            for top in range(BLOCK, len(left), BLOCK):
-                out[top : top + BLOCK, :top] = out[:top, top : top + BLOCK].T
+            for top in range(step, len(left), step):
+                out[top : top + step, :top] = out[:top, top : top + step].T
         return out
 
     def ranked(self, asked: np.ndarray) -> np.ndarray:
