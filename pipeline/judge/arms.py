@@ -1,17 +1,19 @@
 """All that is said of one arm."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.judge import intervals, metrics
-from pipeline.judge.metrics import Kappa
+from pipeline.judge import classwise, intervals, metrics
+from pipeline.judge.metrics import Kappa, Metric
 from pipeline.judge.tally import Multilabel, Predictions, predictions
 
-WITH_INTERVAL = ("recall", "f1")  # of the figures per class
 BIASED = ("ece",)  # noise in the frequency of a bin only adds to it (Roelofs et al. 2022, arXiv:2012.08668)
+OF_CLASS = "class "  # before the name of a figure of `metrics.CLASSWISE`
+
+Interval = Literal["percentile", "bca"]
 
 
 @dataclass(frozen=True)
@@ -34,35 +36,46 @@ class Judged:
     """Figures of one arm.
 
     Attributes:
-        figures: val, test (with <name>_low and <name>_high) and folds, by name.
+        figures: val, test (with <name>_low and <name>_high) and folds, by name; and of the class with the fewest
+            patients in test, on which means over classes lean as much as on any other, its rows and patients (rarest).
         classwise: columns of a table with one row per class, on test.
-        draws: (draws,) float64 by name, on test.
+        draws: (draws,) float64 by name, on test; of OF_CLASS + name (draws, K).
+        left_out: the same of the jackknife (`intervals.jackknife`); empty where intervals are percentiles.
     """
 
     figures: dict[str, Any]
     classwise: dict[str, np.ndarray]
     draws: dict[str, np.ndarray]
+    left_out: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def judge(
-    val: Rows, test: Rows, kappa: Kappa, draws: int, confidence: float, seed: int, like: Judged | None = None
+    val: Rows,
+    test: Rows,
+    kappa: Kappa,
+    draws: int,
+    confidence: float,
+    seed: int,
+    like: Judged | None = None,
+    interval: Interval = "percentile",
 ) -> Judged:
     """Figures pooled over folds, those of test with intervals over patients, and those of each fold.
 
     `like` is the judgement of the same test probabilities with other decisions: draws of figures that do not depend on
     decisions are taken from it, since the same seed would give the same ones.
     """
-    wanted = metrics.registry(kappa) | {name: metrics.CLASSWISE[name] for name in WITH_INTERVAL}
-    known = {} if like is None else {name: like.draws[name] for name in metrics.METRICS if name not in metrics.DECIDED}
-    missing = {name: metric for name, metric in wanted.items() if name not in known}
-    drawn = known | intervals.bootstrap(test.predictions, test.patients, missing, draws, seed)
-    ends = {name: intervals.percentiles(values, confidence) for name, values in drawn.items()}
-    scored = _scores(test.predictions, kappa)
-    ends |= {name: intervals.centred(drawn[name], scored[name], confidence) for name in BIASED}
-    low_high = {f"{name}{end}": float(ends[name][i]) for name in metrics.METRICS for i, end in _ENDS}
+    wanted = metrics.registry(kappa) | {OF_CLASS + name: metric for name, metric in metrics.CLASSWISE.items()}
+    drawn, left_out = _draws(test, wanted, draws, seed, interval, like)
+    point = metrics.point(test.predictions, wanted)
+    ends = {name: intervals.ends(drawn[name], point[name], left_out.get(name), confidence) for name in wanted}
+    ends |= {name: intervals.centred(drawn[name], float(point[name]), confidence) for name in BIASED}
+    table = classwise.table(
+        test.predictions, test.patients, _of_class(point), _of_class(drawn), _of_class(ends), confidence
+    )
+    low_high = {f"{name}{end}": ends[name][i] for name in metrics.METRICS for i, end in ((0, "_low"), (1, "_high"))}
     figures = {
         "val": _scores(val.predictions, kappa),
-        "test": scored | {name: rounded(value) for name, value in low_high.items()},
+        "test": {name: rounded(value) for name, value in (point | low_high).items() if OF_CLASS not in name},
         "folds": {
             str(fold): {
                 "val": _scores(val.of_fold(fold), kappa),
@@ -70,8 +83,9 @@ def judge(
             }
             for fold in np.unique(test.folds)
         },
+        "rarest": _rarest(table),
     }
-    return Judged(figures, _classwise(test, ends), {name: drawn[name] for name in metrics.METRICS})
+    return Judged(figures, table, drawn, left_out)
 
 
 def is_better(one: Rows, other: Rows, name: str, kappa: Kappa, draws: int, confidence: float, seed: int) -> bool:
@@ -81,28 +95,40 @@ def is_better(one: Rows, other: Rows, name: str, kappa: Kappa, draws: int, confi
     return bool(intervals.percentiles(each[0] - each[1], confidence)[0] > 0)
 
 
-def rounded(value: float) -> float:
+def rounded(value: float | np.ndarray) -> float:
     """Six digits: figures are kept in git, and the last bits of a sum differ between machines."""
     return float(f"{value:.6g}")
 
 
+def _draws(
+    test: Rows, wanted: Mapping[str, Metric], draws: int, seed: int, interval: Interval, like: Judged | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Figures of every draw and, for BCa, of every jackknife sample, by name."""
+    known, known_left = ({}, {}) if like is None else (_undecided(like.draws), _undecided(like.left_out))
+    missing = {name: metric for name, metric in wanted.items() if name not in known}
+    drawn = known | intervals.bootstrap(test.predictions, test.patients, missing, draws, seed)
+    if interval == "bca":
+        known_left |= intervals.jackknife(test.predictions, test.patients, missing)
+    return {name: drawn[name] for name in wanted}, {name: known_left[name] for name in wanted if name in known_left}
+
+
+def _undecided(draws: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those that do not depend on decisions."""
+    areas = {OF_CLASS + name for name in classwise.AREAS}
+    free = areas | set(metrics.METRICS) - set(metrics.DECIDED)
+    return {name: values for name, values in draws.items() if name in free}
+
+
+def _of_class(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(OF_CLASS): one for name, one in values.items() if name.startswith(OF_CLASS)}
+
+
+def _rarest(table: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Rows and patients of the class that fewest patients have, among those that any has."""
+    patients, rows = (table[column][table["n"] > 0] for column in ("patients", "n"))
+    least = int(np.argmin(patients))
+    return {"rows": int(rows[least]), "patients": int(patients[least])}
+
+
 def _scores(given: Predictions | Multilabel, kappa: Kappa) -> dict[str, float]:
-    return {name: rounded(float(value)) for name, value in metrics.point(given, metrics.registry(kappa)).items()}
-
-
-def _classwise(test: Rows, ends: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
-    present = test.predictions.present
-    columns = {
-        "n": present.sum(axis=0),
-        "rows": test.predictions.known.sum(axis=0),
-        "patients": np.array([len(np.unique(test.patients[own])) for own in present.T]),
-        "predicted": test.predictions.chosen.sum(axis=0),
-    }
-    for name, values in metrics.point(test.predictions, metrics.CLASSWISE).items():
-        columns[name] = values
-        if name in WITH_INTERVAL:
-            columns |= {f"{name}{end}": ends[name][i] for i, end in _ENDS}
-    return columns
-
-
-_ENDS = ((0, "_low"), (1, "_high"))
+    return {name: rounded(value) for name, value in metrics.point(given, metrics.registry(kappa)).items()}

@@ -1,7 +1,7 @@
 """Patients counted as often as a draw of the bootstrap takes them, or left out by turns."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -28,10 +28,11 @@ class Counts:
 
         Single precision holds sums of counts exactly up to 2^24 rows.
         """
-        there, of_patient = _by_patient(self.patients, values)
-        of_patient = of_patient.astype(np.float32)
-        blocks = [times[there].T.astype(np.float32) @ of_patient for times in self.times]
-        return np.concatenate(blocks)[: self.draws].astype(np.float64)
+        order, there, begins = self._by_patient
+        of_patients = np.add.reduceat(values[order], begins, axis=0) if len(order) else values
+        across = np.ascontiguousarray(of_patients.T, np.float32)  # (C, m)
+        blocks = [across @ times[there].astype(np.float32) for times in self.times]
+        return np.concatenate(blocks, axis=1)[:, : self.draws].T.astype(np.float64)
 
     def areas(self, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
         """Area under the ROC curve and average precision of one class, twice (B,) float64."""
@@ -39,6 +40,12 @@ class Counts:
 
         auc, precision = kernels.areas(self.times, self.patients[ranking.order], ranking.middles, ranking.ends)
         return auc[: self.draws], precision[: self.draws]
+
+    @cached_property
+    def _by_patient(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows in the order of their patients, (n,); the m patients that have rows; where theirs begin, (m,)."""
+        order = np.argsort(self.patients, kind="stable")
+        return order, *np.unique(self.patients[order], return_index=True)
 
 
 @lru_cache(maxsize=2)  # those of validation and of test serve all arms
@@ -68,10 +75,3 @@ def left_out(patients: int) -> tuple[np.ndarray, int]:
     own = np.arange(patients) % groups
     times[own // WIDTH, np.arange(patients), own % WIDTH] = 0
     return times, groups
-
-
-def _by_patient(patients: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The patients that have rows, (m,), and the sums of their rows' values, (m, C)."""
-    order = np.argsort(patients, kind="stable")
-    there, begin = np.unique(patients[order], return_index=True)
-    return there, np.add.reduceat(values[order], begin, axis=0) if len(there) else values[:0]

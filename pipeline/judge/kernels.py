@@ -31,13 +31,15 @@ def areas(times: np.ndarray, patients: np.ndarray, middles: np.ndarray, ends: np
             if middle > start:
                 gained[:] = 0
                 for i in range(start, middle):
+                    patient = patients[i]
                     for b in range(width):
-                        gained[b] += times[number, patients[i], b]
+                        gained[b] += np.int32(times[number, patient, b])
                 for b in range(width):
                     losses[b] += float(gained[b]) * alarms[b]
             for i in range(middle, end):
+                patient = patients[i]  # looked up here: inside, it would keep the loop from running on vectors
                 for b in range(width):
-                    alarms[b] += times[number, patients[i], b]
+                    alarms[b] += np.int32(times[number, patient, b])
             if middle > start:
                 for b in range(width):
                     hits[b] += gained[b]

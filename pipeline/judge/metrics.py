@@ -87,6 +87,16 @@ def average_precision(tally: Tally) -> np.ndarray:
     return _mean(tally.areas[1])
 
 
+def class_auc(tally: Tally) -> np.ndarray:
+    """Area under the ROC curve of each class against the rest, (B, K); of two, that of the second alone."""
+    return _of_classes(tally.areas[0], tally.predictions)
+
+
+def class_average_precision(tally: Tally) -> np.ndarray:
+    """Average precision of each class, likewise."""
+    return _of_classes(tally.areas[1], tally.predictions)
+
+
 def accuracy(tally: Tally) -> np.ndarray:
     """Share of right predictions; it shows nothing of a rare class."""
     return ratio(_hits(tally).sum(axis=1), tally.total)
@@ -166,6 +176,13 @@ def _predicted(tally: Tally) -> np.ndarray:
     return tally.confusion.sum(axis=1)
 
 
+def _of_classes(areas: np.ndarray, of: Predictions) -> np.ndarray:
+    """Areas (B, R) in the columns of their classes, (B, K); NaN in those that are not told from the rest."""
+    every = np.full((len(areas), of.classes), np.nan)
+    every[:, of.against_rest] = areas
+    return every
+
+
 def _macro(values: np.ndarray, tally: Tally) -> np.ndarray:
     """Mean over the classes that have weight among the labels and a value, (B,)."""
     return _mean(np.where(_true(tally) > 0, values, np.nan))
@@ -211,4 +228,6 @@ CLASSWISE: dict[str, Metric] = {
     "precision": precision,
     "f1": f1,
     "prevalence_ratio": prevalence_ratio,
+    "auc": class_auc,
+    "average_precision": class_average_precision,
 }

@@ -1,0 +1,94 @@
+"""The table of classes: how much is known of each, and its figures with intervals."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from pipeline.judge import proportions
+from pipeline.judge.intervals import FEW
+from pipeline.judge.tally import Multilabel, Predictions
+
+SHARES = ("recall", "specificity", "precision", "f1")  # of rows, or as good as one
+AREAS = ("auc", "average_precision")
+
+Ends = tuple[np.ndarray, np.ndarray]  # low and high, (K,) each
+
+
+def table(
+    given: Predictions | Multilabel,
+    patients: np.ndarray,
+    point: Mapping[str, np.ndarray],
+    draws: Mapping[str, np.ndarray],
+    areas: Mapping[str, Ends],
+    confidence: float,
+) -> dict[str, np.ndarray]:
+    """Columns (K,) of a table with one row per class or label.
+
+    Intervals of SHARES are those of `proportions`: at no number of rows do they have width zero. F1 is taken as the
+    share 2s / (1 + s) that is found and rightly so, s, of the rows that are of the class or are called so (F*; Hand et
+    al. 2021, doi:10.1007/s10994-021-05964-1). Intervals of AREAS are those of their draws; where these do not vary,
+    as of a class that ranks above all others, they are as wide as those of a share of patients of the rarer side: all
+    of m patients ranked right have a probability of at most share^m.
+
+    Args:
+        given: predictions.
+        patients: (n,) int, as `intervals.codes` gives them.
+        point: figures of `metrics.CLASSWISE` by name, (K,).
+        draws: of SHARES and AREAS by name, (draws, K).
+        areas: ends of AREAS by name.
+        confidence: of the intervals.
+
+    Returns:
+        n (rows of the class), rows (where it is known whether they are), patients (of the class), few (whether these
+        are fewer than FEW), predicted (rows), then every figure, its interval as <figure>_low and <figure>_high.
+    """
+    present, chosen, absent = given.present, given.chosen, given.known & ~given.present
+    of = {"recall": present, "specificity": absent, "precision": chosen, "f1": present | chosen}
+    own = _patients(present, patients)
+    columns = {
+        "n": present.sum(axis=0),
+        "rows": given.known.sum(axis=0),
+        "patients": own,
+        "few": own < FEW,
+        "predicted": chosen.sum(axis=0),
+    }
+    for name, values in point.items():
+        columns[name] = values
+        if name in SHARES:
+            held = of[name].sum(axis=0), _patients(of[name], patients)
+            low, high = _of_share(name, values, draws[name], *held, confidence)
+        elif name in AREAS:
+            rarer = np.minimum(own, _patients(absent, patients))
+            low, high = _of_area(values, draws[name], areas[name], rarer, confidence)
+        else:
+            continue
+        columns |= {f"{name}_low": low, f"{name}_high": high}
+    return columns
+
+
+def _of_share(
+    name: str, values: np.ndarray, draws: np.ndarray, rows: np.ndarray, patients: np.ndarray, confidence: float
+) -> Ends:
+    if name != "f1":
+        return proportions.ends(values, _variances(draws), rows, patients, confidence)
+    low, high = proportions.ends(values / (2 - values), _variances(draws / (2 - draws)), rows, patients, confidence)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
+def _of_area(values: np.ndarray, draws: np.ndarray, ends: Ends, patients: np.ndarray, confidence: float) -> Ends:
+    alike, wide = _variances(draws) < proportions.ALIKE, proportions.exact(values, patients, confidence)
+    low, high = (np.where(alike, one, other) for one, other in zip(wide, ends, strict=True))
+    return low, high
+
+
+def _variances(draws: np.ndarray) -> np.ndarray:
+    """Variance of each column of (draws, K), (K,); 0 where no draw has a figure."""
+    known = ~np.isnan(draws)
+    count = np.maximum(known.sum(axis=0), 1)
+    means = np.where(known, draws, 0).sum(axis=0) / count
+    return (np.where(known, draws - means, 0) ** 2).sum(axis=0) / count
+
+
+def _patients(held: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """How many patients have a row in each column of (n, K) bool, (K,) int."""
+    return np.array([np.count_nonzero(np.bincount(patients[column])) for column in held.T])
