@@ -72,7 +72,7 @@ def judge_all(of: Mapping[str, Contestant], how: Evaluate) -> dict[str, Judged]:
         one, arm = of[name], of.get(of[name].arm)
         same = arm and np.array_equal(one.test.predictions.probabilities, arm.test.predictions.probabilities)
         like = judged[one.arm] if one.decision and same else None
-        judged[name] = judge(one.val, one.test, how.kappa, how.draws, how.confidence, how.seed, like)
+        judged[name] = judge(one.val, one.test, how.kappa, how.draws, how.confidence, how.seed, like, how.interval)
     return judged
 
 

@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline import artifacts
+from pipeline.contest import pooling
+from pipeline.contest.pooling import Units
 from pipeline.errors import PipelineError
 from pipeline.heads.deciding import shares
 from pipeline.heads.deciding.calibration import Shares
 from pipeline.judge import intake
 from pipeline.judge.arms import Rows
+from pipeline.params import Evaluate, Unit
 
 log = logging.getLogger(__name__)
 
@@ -47,20 +50,29 @@ class Entries:
     Attributes:
         arms: by name, in the order asked for.
         classes: names of the classes or labels.
-        images: image_id of each test row.
+        tested: image_id (the first), fold and images (how many) of each test row.
+        unit: what a row is.
+        index: of all images.
         failed: where, what and remedy by arm that could not be fitted.
         ratio: test rows to training rows of a fold; NaN where fit.json doesn't tell how many it learned from.
     """
 
     arms: dict[str, Entry]
     classes: list[str]
-    images: pd.Series
+    tested: pd.DataFrame
+    unit: Unit
+    index: pd.DataFrame
     failed: dict[str, dict[str, str]]
     ratio: float
 
 
-def load(names: Sequence[str]) -> Entries:
+def load(names: Sequence[str], how: Evaluate, learned: Unit) -> Entries:
     """The arms of these names from their fits.
+
+    Args:
+        names: of arms.
+        how: the unit that is judged, and how its images are pooled.
+        learned: the unit of a prediction, which is judged where `how` names none.
 
     Raises:
         PipelineError: no arm could be fitted, or their predictions can't be judged together.
@@ -70,7 +82,11 @@ def load(names: Sequence[str]) -> Entries:
     _tell(failed, len(fits))
     tables = {arm: intake.in_order(arm, table) for arm, (table, _) in fits.items() if table is not None}
     intake.check_same_rows(tables)
-    shared, index = next(iter(tables.values())), artifacts.load_index()
+    index = artifacts.load_index()
+    predicted = sum(next(iter(tables.values()))["role"] == "test")
+    unit = how.unit or learned
+    tables = pooling.unite(tables, index, Units(unit, learned, how.pool))
+    shared = next(iter(tables.values()))
     classes = intake.class_names(shared)
     arms = {
         arm: Entry(
@@ -84,9 +100,9 @@ def load(names: Sequence[str]) -> Entries:
     first = next(iter(arms.values()))
     for role, rows in (("val", first.val), ("test", first.test)):
         intake.check_classes(rows.predictions, role, classes)
-    tested = shared.loc[shared["role"] == "test", "image_id"]
+    tested = shared.loc[shared["role"] == "test", ["image_id", "fold", "images"]].reset_index(drop=True)
     taught = sum(_taught(fold) for fold in next(iter(arms.values())).report["folds"])
-    return Entries(arms, classes, tested, failed, len(tested) / taught)
+    return Entries(arms, classes, tested, unit, index, failed, predicted / taught)
 
 
 def _tell(failed: Mapping[str, Mapping[str, str]], asked: int) -> None:

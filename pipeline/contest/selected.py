@@ -8,17 +8,29 @@ import pandas as pd
 
 from pipeline import artifacts
 from pipeline.contest.contestants import Contestant
+from pipeline.judge import cases as worst
 from pipeline.judge import curves, reject
 from pipeline.judge.tally import Multilabel, Predictions
 from pipeline.params import Evaluate
 
 
-def predictions(one: Contestant, images: pd.Series, classes: Sequence[str]) -> pd.DataFrame:
-    """What it says of each row."""
+def predictions(one: Contestant, tested: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """What it says of each row, of how many images."""
     test = one.test.predictions
     return pd.DataFrame(
-        {"image_id": images, "actual": _names(test.present, classes), "predicted": _names(test.chosen, classes)}
+        {
+            "image_id": tested["image_id"],
+            "images": tested["images"],
+            "actual": _names(test.present, classes),
+            "predicted": _names(test.chosen, classes),
+        }
     )
+
+
+def cases(one: Contestant, tested: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Its surest errors and its least certain decisions."""
+    images, folds = tested["image_id"].tolist(), tested["fold"].to_numpy()
+    return worst.table(one.test.predictions, one.certainty[1], images, folds, classes)
 
 
 def drawn(test: Predictions | Multilabel, classes: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -65,8 +65,14 @@ def slots(views: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return pd.Index(names).get_indexer(pd.Index(views)), names
 
 
-def class_of(y: np.ndarray, unit: np.ndarray, kind: str) -> np.ndarray:
+def class_of(y: np.ndarray, unit: np.ndarray, kind: str, where: str = "fit.unit") -> np.ndarray:
     """Class number of each unit, (u,) int, of those of its images, (r,) int.
+
+    Args:
+        y: class numbers.
+        unit: of each image, (r,) int from 0 on, each number in use.
+        kind: exam or patient.
+        where: param that asks for units.
 
     Raises:
         PipelineError: images of one unit are of different classes.
@@ -77,7 +83,7 @@ def class_of(y: np.ndarray, unit: np.ndarray, kind: str) -> np.ndarray:
     np.minimum.at(least, unit, y)
     if mixed := int((most != least).sum()):
         what = f"{mixed} of {units} {kind}s have images of more than one class"
-        raise PipelineError("fit.unit", what, "use fit.unit: image, or give all images of one the same label")
+        raise PipelineError(where, what, f"use {where}: image, or give all images of one the same label")
     return most
 
 

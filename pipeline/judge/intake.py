@@ -83,13 +83,19 @@ def check_classes(given: Predictions | Multilabel, role: str, classes: Sequence[
         log.warning("no test row %s %s: means over classes leave it out", kind, ", ".join(empty))
 
 
+def in_index(images: pd.Series, index: pd.DataFrame) -> pd.DataFrame:
+    """What the index says of each image; raises a PipelineError for one that it lacks."""
+    found = index.set_index("image_id").reindex(images)
+    if lacking := int(found["group"].isna().sum()):
+        what = f"{lacking} predictions are of images that index.parquet lacks"
+        raise PipelineError(artifacts.FITS, what, "run `dvc repro`, so that the fits follow the index")
+    return found
+
+
 def rows_of(predictions: pd.DataFrame, role: str, index: pd.DataFrame) -> Rows:
     """The rows of one role as arrays; raises a PipelineError for an image that the index lacks."""
     here, classes = predictions.query("role == @role"), class_names(predictions)
-    groups = index.set_index("image_id")["group"].reindex(here["image_id"]).to_numpy()
-    if pd.isna(groups).any():
-        what = f"{pd.isna(groups).sum()} predictions are of images that index.parquet lacks"
-        raise PipelineError(artifacts.FITS, what, "run `dvc repro`, so that the fits follow the index")
+    groups = in_index(here["image_id"], index)["group"].to_numpy()
     marks = mark_columns(here)
     labels = (
         here[marks] if marks else pd.Series(pd.Categorical(here["label"], categories=classes).codes, dtype=np.int64)

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline import artifacts, storage
-from pipeline.contest import contestants, entries, selected, standing, tables, verdict
+from pipeline.contest import contestants, entries, selected, standing, tables, trust, verdict, views
+from pipeline.judge import benefit
 from pipeline.params import Params
 
 log = logging.getLogger(__name__)
@@ -16,8 +17,8 @@ log = logging.getLogger(__name__)
 def run(params: Params) -> None:
     """Judge every arm of the grid and its variants on the same rows and draws; select one on validation."""
     how = params.evaluate
-    entered = entries.load(params.grid.names)
-    classes = entered.classes
+    entered = entries.load(params.grid.names, how, params.fit.unit)
+    classes, columns = entered.classes, views.check(entered, how)
     of = contestants.enter(entered, how)
     stands = standing.stand(of, contestants.judge_all(of, how), entered.arms, how, params.grid)
     one = of[stands.selected]
@@ -28,10 +29,16 @@ def run(params: Params) -> None:
         "confusion.json": tables.confusion(stands, classes),
         "decisions.json": tables.decisions(stands, classes),
         "collapse.json": tables.collapsed(stands, classes, how.kappa),
-        "predictions.csv": selected.predictions(one, entered.images, classes),
+        "predictions.csv": selected.predictions(one, entered.tested, classes),
         "roc.csv": roc,
         "pr.csv": pr,
         "reject.csv": selected.rejected(one, classes, how),
+        "reliability.csv": trust.reliability(stands, classes, how.confidence),
+        "calibration.csv": trust.calibrated(stands, classes),
+        "net_benefit.csv": benefit.table(one.test, classes, how.draws, how.confidence, how.seed),
+        "cases.csv": selected.cases(one, entered.tested, classes),
+        "groups.csv": views.groups(stands, classes, how),
+        "subgroups.csv": views.subgroups(one, entered, columns, how),
     }
     for path, content in verdict.files(stands, entered, how).items():
         save(path, content)

@@ -80,7 +80,7 @@ def test_metrics_json_has_every_figure_of_every_arm_and_fold(given):
     ends = {f"{name}{end}" for name in metrics.METRICS for end in ("_low", "_high")}
     for arm, strength in ARMS.items():
         of = content["arms"][arm]
-        assert set(of) == {"val", "test", "folds"}
+        assert set(of) == {"val", "test", "folds", "rarest"}
         assert set(of["test"]) == set(metrics.METRICS) | ends
         assert set(of["folds"]) == {"0", "1"}
         test = fitted(strength).query("role == 'test'")
@@ -196,7 +196,7 @@ def test_an_arm_with_other_rows_is_refused(given):
         ({"p_A": -0.5}, "240 of 240 rows hold no probabilities that sum to 1"),
         ({"label": "D"}, "has no probability of class D"),
         ({"role": "test"}, "has no val row"),
-        ({"image_id": [f"x{number}" for number in range(ROWS)]}, "120 predictions are of images that index"),
+        ({"image_id": [f"x{number}" for number in range(ROWS)]}, "240 predictions are of images that index"),
     ],
 )
 def test_predictions_that_cannot_be_judged_are_refused(given, change, message):
