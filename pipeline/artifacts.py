@@ -43,6 +43,7 @@ EVALUATION = ROOT / "evaluation"
 AUDIT = ROOT / "audit.json"
 AUDIT_PAGE = ROOT / "audit.html"
 REPORT = ROOT / "report.html"
+SECONDS = ROOT / "seconds.json"
 
 ROLES = ("train", "val", "test")
 
@@ -566,6 +567,22 @@ def load_fit(arm: str) -> tuple[pd.DataFrame | None, dict[str, Any]]:
         return None, report
     storage.verify(folder / "predictions.parquet", report.get("files", {}).get("predictions.parquet", ""), stage)
     return pd.read_parquet(folder / "predictions.parquet"), report
+
+
+# Seconds
+
+
+def note_seconds(stage: str, seconds: float) -> None:
+    """Keep how long a stage took in a file that no stage depends on; of two at once, one may be lost."""
+    storage.save_json(SECONDS, {**load_seconds(), stage: round(seconds, 2)})
+
+
+def load_seconds() -> dict[str, float]:
+    """Wall seconds of each stage when it last ran, by name; empty where none is known."""
+    try:
+        return storage.load_json(SECONDS, "index")
+    except PipelineError:
+        return {}
 
 
 def _by_value(name: str) -> tuple[float, str]:

@@ -1,46 +1,25 @@
-"""Small inline SVG figures that follow the page's light or dark colours.
+"""The figures of the page; a legend is the page's business, since a class may have any name."""
 
-Colours are CSS variables (`--class-I`, `--series-I`, see `palette`), black is `currentColor`, and a legend is the
-page's business, so that names of any length or alphabet never meet the drawing.
-"""
+from collections.abc import Sequence
 
-import io
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from markupsafe import Markup
+
+from pipeline.report.svg import Drawing
 
 # Okabe and Ito (2008) without black and yellow, which vanish on one of the two grounds; the second tuple is lighter.
 NOMINAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 NOMINAL_DARK = ("#4ea8de", "#ff8a4c", "#2cc79a", "#e39bc4", "#f0b429", "#9bd4f5", "#b0b0b0")
 DASHES = ("-", "--", ":")
-# Parts of viridis that stand out from white and from near-black.
+# Viridis (van der Walt and Smith, 2015) at every tenth, and the parts that stand out from white and from near-black.
+VIRIDIS = (
+    "#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c", "#22a884", "#44bf70", "#7ad151", "#bddf26",
+    "#fde725",
+)  # fmt: skip
 ORDERED_LIGHT, ORDERED_DARK = (0.0, 0.78), (0.42, 1.0)
-
-WIDTH, HEIGHT = 330, 240  # px
-FRAME = (0.135, 0.165, 0.845, 0.805)  # left, bottom, width, height: to fit it would double the time of a figure
-CURVE_POINTS = 200
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "axes.grid": True,
-    "grid.color": "#000000",
-    "grid.alpha": 0.12,
-    "grid.linewidth": 0.7,
-    "path.simplify_threshold": 0.2,
-}
+WIDE = (320, 220)
+SHOWN = 100  # points of a curve
 
 
 def palette(classes: int, ordered: bool) -> tuple[list[str], list[str]]:
@@ -48,11 +27,14 @@ def palette(classes: int, ordered: bool) -> tuple[list[str], list[str]]:
     if not ordered:
         light, dark = ([tones[i % len(tones)] for i in range(classes)] for tones in (NOMINAL, NOMINAL_DARK))
         return light, dark
-    viridis = matplotlib.colormaps["viridis"]
-    light, dark = (
-        [to_hex(viridis(place)) for place in np.linspace(*ends, classes)] for ends in (ORDERED_LIGHT, ORDERED_DARK)
-    )
+    light, dark = ([_viridis(place) for place in np.linspace(*ends, classes)] for ends in (ORDERED_LIGHT, ORDERED_DARK))
     return light, dark
+
+
+def _viridis(place: float) -> str:
+    tones = np.array([[int(tone[at : at + 2], 16) for at in (1, 3, 5)] for tone in VIRIDIS])  # (11, 3)
+    mixed = [np.interp(place, np.linspace(0, 1, len(tones)), channel) for channel in tones.T]
+    return "#" + "".join(f"{round(value):02x}" for value in mixed)
 
 
 def dash(number: int, ordered: bool) -> str:
@@ -60,146 +42,124 @@ def dash(number: int, ordered: bool) -> str:
     return "-" if ordered else DASHES[number // len(NOMINAL) % len(DASHES)]
 
 
-def losses(histories: Sequence[pd.DataFrame]) -> str:
+def losses(histories: Sequence[pd.DataFrame]) -> Markup:
     """Loss by epoch, one colour per fold: training dashed, validation solid, the chosen epoch a dot."""
-    figure, axes = _canvas("epoch", "loss")
+    most = max(history[["train_loss", "val_loss"]].to_numpy(float).max() for history in histories)
+    drawing = Drawing(_epochs(histories), (0, 1.04 * most), ("epoch", "loss"), WIDE)
     for number, history in enumerate(histories):
-        axes.plot(history["epoch"], history["train_loss"], "--", color=_series(number), alpha=0.8)
-        _marked(axes, history, "val_loss", number)
-    axes.set_ylim(bottom=0)
-    return _svg(figure, "losses", "Training and validation loss by epoch")
+        drawing.line(history["epoch"], history["train_loss"], _series(number), "--")
+        _marked(drawing, history, "val_loss", number)
+    return drawing.render("Training and validation loss by epoch", _epoch_ticks(histories))
 
 
-def metric(histories: Sequence[pd.DataFrame], column: str, label: str) -> str:
+def metric(histories: Sequence[pd.DataFrame], column: str, label: str) -> Markup:
     """One validation metric by epoch, one colour per fold: the chosen epoch a dot, those that collapsed a cross."""
-    figure, axes = _canvas("epoch", label)
-    for number, history in enumerate(histories):
-        _marked(axes, history, column, number)
     values = np.concatenate([history[column].to_numpy(float) for history in histories])
-    axes.set_ylim(np.nanmin(values, initial=0.0), 1.0)
-    return _svg(figure, column, f"Validation {label} by epoch")
+    drawing = Drawing(_epochs(histories), (min(0, np.nanmin(values, initial=0)) - 0.02, 1.02), ("epoch", label), WIDE)
+    for number, history in enumerate(histories):
+        _marked(drawing, history, column, number)
+    return drawing.render(f"Validation {label} by epoch", _epoch_ticks(histories))
 
 
-def predicted_share(epochs: np.ndarray, counts: np.ndarray, truth: Sequence[float], name: str) -> str:
+def predicted_share(epochs: np.ndarray, counts: np.ndarray, truth: Sequence[float]) -> Markup:
     """Share of the validation predictions that each class gets, stacked, by epoch; at the right the true shares.
 
     Args:
         epochs: (E,) int.
         counts: (E, K): images predicted as each class.
         truth: (K,) images of each class.
-        name: of the figure, unique on the page.
     """
-    figure, axes = _canvas("epoch", "share of predictions")
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (E, K)
-    first, last = int(epochs[0]), int(epochs[-1])
-    gap = max(1.0, 0.06 * len(counts))
-    colours = [_class(number) for number in range(counts.shape[1])]
-    edges = np.append(epochs - 0.5, last + 0.5)
-    axes.stackplot(edges, np.vstack([shares, shares[-1:]]).T, step="post", colors=colours, linewidth=0)
-    true = np.asarray(truth, float) / max(1.0, sum(truth))
-    right = np.array([last + 0.5 + gap / 2, last + 0.5 + 1.5 * gap])
-    axes.stackplot(right, np.repeat(true[:, None], 2, axis=1), colors=colours, linewidth=0)
-    step = _step(len(counts))
-    ticks = sorted({first, *range(first - 1 + step, last + 1, step)})
-    axes.set_xticks([*ticks, right.mean()], [*(str(tick) for tick in ticks), "true"])
-    axes.set_ylim(0, 1)
-    axes.grid(visible=False)
-    return _svg(figure, name, "Share of the predictions that each class gets, by epoch")
+    first, last, gap = epochs[0] - 0.5, epochs[-1] + 0.5, max(1.0, 0.06 * len(epochs))
+    drawing = Drawing((first, last + 1.5 * gap), (0, 1), ("epoch", "share of predictions"), WIDE)
+    bars = [(np.append(epochs - 0.5, last), counts), (np.array([last + gap / 2, last + 1.5 * gap]), np.array([truth]))]
+    for edges, heights in bars:
+        shares = heights / np.maximum(heights.sum(axis=1, keepdims=True), 1)  # (E, K)
+        tops = np.cumsum(shares, axis=1)
+        for number in range(shares.shape[1]):
+            drawing.steps(edges, tops[:, number] - shares[:, number], tops[:, number], f"class-{number}")
+    marks = [*_whole(epochs[0], epochs[-1]), (last + gap, "true")]
+    return drawing.render("Share of the predictions that each class gets, by epoch", marks)
 
 
-def recalls(epochs: np.ndarray, values: np.ndarray, name: str) -> str:
-    """Recall of each label on validation by epoch.
+def recalls(epochs: np.ndarray, values: np.ndarray) -> Markup:
+    """Recall of each label on validation by epoch, (E,) int and (E, L); NaN for a label that no image has."""
+    drawing = Drawing((epochs[0] - 0.3, epochs[-1] + 0.3), (-0.02, 1.02), ("epoch", "recall"), WIDE)
+    for number, of_label in enumerate(values.T):
+        drawing.line(epochs, of_label, f"class-{number}", dash(number, False))
+        if len(epochs) < 3:
+            drawing.dots(epochs, of_label, f"class-{number}", 2)
+    return drawing.render("Recall of each label on validation, by epoch", _whole(epochs[0], epochs[-1]))
+
+
+def roc(points: pd.DataFrame, name: str) -> Markup:
+    """ROC of one class against the rest with its band: fpr, tpr, low, high."""
+    drawing = Drawing((0, 1), (0, 1), ("1 − specificity", "recall"))
+    drawing.line([0, 1], [0, 1], "soft", kind="rule")
+    return _curve(drawing, points, "fpr", "tpr").render(f"ROC curve of {name}")
+
+
+def precision_recall(points: pd.DataFrame, name: str, prevalence: float) -> Markup:
+    """Precision by recall of one class with its band: recall, precision, low, high; a rule at what guessing has."""
+    drawing = Drawing((0, 1), (0, 1), ("recall", "precision"))
+    drawing.line([0, 1], [prevalence, prevalence], "soft", kind="rule")
+    return _curve(drawing, points, "recall", "precision").render(f"Precision-recall curve of {name}")
+
+
+def reliability(bins: pd.DataFrame, plain: pd.DataFrame, name: str) -> Markup:
+    """Frequency of one class by its probability, with intervals: probability, frequency, low, high.
 
     Args:
-        epochs: (E,) int.
-        values: (E, L); NaN for a label that no validation image has.
-        name: of the figure, unique on the page.
+        bins: of the selected arm.
+        plain: of that without its calibrator, drawn dashed; may be empty.
+        name: of the class.
     """
-    figure, axes = _canvas("epoch", "recall")
-    for number, of_label in enumerate(values.T):
-        marker = "." if len(epochs) < 3 else ""
-        axes.plot(epochs, of_label, color=_class(number), linestyle=dash(number, False), marker=marker)
-    axes.set_ylim(-0.01, 1.01)
-    return _svg(figure, name, "Recall of each label on validation, by epoch")
+    drawing = Drawing((0, 1), (0, 1), ("probability", "frequency"))
+    drawing.line([0, 1], [0, 1], "soft", kind="rule")
+    drawing.line(plain["probability"], plain["frequency"], "soft", "--")
+    drawing.whiskers(bins["probability"], bins["low"], bins["high"], "accent")
+    drawing.line(bins["probability"], bins["frequency"], "accent")
+    drawing.dots(bins["probability"], bins["frequency"], "accent", 2.2)
+    return drawing.render(f"Reliability of the probabilities of {name}")
 
 
-def roc(curves: pd.DataFrame, classes: Sequence[str], ordered: bool) -> str:
-    """ROC of each class against the rest; `curves` has class, fpr, tpr."""
-    figure, axes = _canvas("1 − specificity", "recall")
-    axes.plot([0, 1], [0, 1], color="#000000", linewidth=0.7, alpha=0.5)
-    _by_class(axes, curves, classes, ("fpr", "tpr"), ordered)
-    return _svg(figure, "roc", "ROC curves")
+def net_benefit(curve: pd.DataFrame, name: str) -> Markup:
+    """Net benefit by threshold probability with its band: threshold, model, all (treating everybody), low, high."""
+    top = max(curve[["model", "all", "high"]].to_numpy(float).max(), 0.01)
+    last = curve["threshold"].max()
+    drawing = Drawing((0, last), (-0.3 * top, 1.05 * top), ("threshold probability", "net benefit"))
+    drawing.line([0, last], [0, 0], "soft", kind="rule")
+    drawing.line(curve["threshold"], curve["all"], "soft", "--")
+    return _curve(drawing, curve, "threshold", "model").render(f"Net benefit of finding {name}")
 
 
-def precision_recall(curves: pd.DataFrame, classes: Sequence[str], ordered: bool) -> str:
-    """Precision by recall of each class against the rest; `curves` has class, recall, precision."""
-    figure, axes = _canvas("recall", "precision")
-    _by_class(axes, curves, classes, ("recall", "precision"), ordered)
-    return _svg(figure, "pr", "Precision-recall curves")
+def _curve(drawing: Drawing, points: pd.DataFrame, x: str, y: str) -> Drawing:
+    kept = points.iloc[np.unique(np.linspace(0, len(points) - 1, min(len(points), SHOWN)).astype(int))]
+    if {"low", "high"} <= set(kept):
+        drawing.band(kept[x], kept["low"], kept["high"], "accent")
+    drawing.line(kept[x], kept[y], "accent")
+    return drawing
 
 
-def _by_class(
-    axes: Axes, curves: pd.DataFrame, classes: Sequence[str], columns: tuple[str, str], ordered: bool
-) -> None:
-    for number, name in enumerate(classes):
-        points = curves.loc[curves["class"] == name, list(columns)].to_numpy(float)
-        kept = np.unique(np.linspace(0, len(points) - 1, min(len(points), CURVE_POINTS)).astype(int))
-        axes.plot(*points[kept].T, color=_class(number), linestyle=dash(number, ordered))
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+def _marked(drawing: Drawing, history: pd.DataFrame, column: str, number: int) -> None:
+    drawing.line(history["epoch"], history[column], _series(number))
+    chosen, fallen = history[history["chosen"].astype(bool)], history[history["collapse"] != ""]
+    drawing.dots(chosen["epoch"], chosen[column], _series(number))
+    drawing.crosses(fallen["epoch"], fallen[column], _series(number))
 
 
-def _marked(axes: Axes, history: pd.DataFrame, column: str, number: int) -> None:
-    axes.plot(history["epoch"], history[column], color=_series(number), marker="." if len(history) < 3 else "")
-    chosen = history[history["chosen"].astype(bool)]
-    axes.plot(chosen["epoch"], chosen[column], "o", markersize=5, color=_series(number))
-    fallen = history[history["collapse"] != ""]
-    axes.plot(fallen["epoch"], fallen[column], "x", markersize=6, color=_series(number))
+def _epochs(histories: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    return 0.7, max(history["epoch"].max() for history in histories) + 0.3
 
 
-def _step(epochs: int) -> int:
-    return next(step for step in (1, 2, 5, 10, 20, 50, 100, epochs) if epochs / step <= 8 or step == epochs)
+def _epoch_ticks(histories: Sequence[pd.DataFrame]) -> list[tuple[float, str]]:
+    return _whole(1, max(history["epoch"].max() for history in histories))
 
 
-def _class(number: int) -> str:
-    return f"#fe{number:04x}"
+def _whole(first: int, last: int) -> list[tuple[float, str]]:
+    """At most nine whole numbers from the first on, the first among them."""
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, last) if (last - first) / step <= 8 or step == last)
+    return [(number, str(number)) for number in sorted({int(first), *range(step, int(last) + 1, step)} - {0})]
 
 
 def _series(number: int) -> str:
-    return f"#fd{number % len(NOMINAL):04x}"
-
-
-def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
-        axes = figure.add_axes(FRAME)
-    axes.set(xlabel=x, ylabel=y)
-    if x == "epoch":
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return figure, axes
-
-
-def _svg(figure: Figure, name: str, description: str) -> str:
-    """Inline SVG without prologue, metadata, style sheet or address; its ids start with `name`."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r"<svg[^>]*>", _opening(name, description), text, count=1)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', text).replace("url(#", f"url(#{name}-")
-    text = re.sub(r"#f([de])([0-9a-f]{4})", _variable, text)
-    text = re.sub(r" font-family: [^;\"]*;", "", text).replace("#000000", "currentColor")
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)  # hundredths of a pixel
-    return re.sub(r"\s*\n\s*", " ", text)
-
-
-def _opening(name: str, description: str) -> str:
-    box = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
-    return f'<svg {box} role="img" aria-label="{description}" id="figure">'
-
-
-def _variable(found: re.Match[str]) -> str:
-    kind: Mapping[str, str] = {"e": "class", "d": "series"}
-    return f"var(--{kind[found[1]]}-{int(found[2], 16)})"
+    return f"series-{number % len(NOMINAL)}"

@@ -11,6 +11,8 @@ import pandas as pd
 from pipeline.artifacts import LABEL, MISSING, PRESENT, label_columns
 from pipeline.report import words
 
+SHORT = 16  # digits of a checksum that are shown
+
 
 def records(frame: pd.DataFrame, **equal: object) -> list[dict[str, Any]]:
     """Rows as dicts: those that have these values in these columns."""
@@ -76,10 +78,11 @@ def facts(index: pd.DataFrame, most: int = 6) -> list[dict[str, str]]:
         "frames": shown["frames"],
         "burned-in annotation": shown["burned_in"],
     }
-    return [{"name": name, "values": _tally(values, most)} for name, values in columns.items() if any(values)]
+    return [{"name": name, "values": tally(values, most)} for name, values in columns.items() if any(values)]
 
 
-def _tally(values: Sequence[str], most: int) -> str:
+def tally(values: Sequence[str], most: int = 6) -> str:
+    """value (images), …, the most frequent first."""
     counts = Counter(values).most_common()
     shown = [f"{value or 'not given'} ({words.count(times)})" for value, times in counts[:most]]
     return ", ".join(shown) + (f", {len(counts) - most} more" if len(counts) > most else "")
@@ -155,7 +158,8 @@ def differences(comparison: pd.DataFrame, pairs: Iterable[tuple[str, str | None]
 def _turned(row: Mapping[str, Any]) -> dict[str, Any]:
     verdict = {"better": "worse", "worse": "better"}.get(row["verdict"], row["verdict"])
     ends = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"], "verdict": verdict}
-    return {**row, **ends, "arm": row["reference"], "reference": row["arm"]}
+    chances = {"better": row["worse"], "worse": row["better"]} if "better" in row else {}
+    return {**row, **ends, **chances, "arm": row["reference"], "reference": row["arm"]}
 
 
 def confusion_rows(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -167,6 +171,23 @@ def confusion_rows(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> l
             "cells": [{"count": value, "share": value / sum(row) if sum(row) else 0.0} for value in row],
         }
         for name, row in zip(classes, matrix, strict=True)
+    ]
+
+
+def mixed_up(matrix: Sequence[Sequence[int]], classes: Sequence[str], most: int) -> list[dict[str, Any]]:
+    """The most frequent confusions: true class, predicted one, images, and their share of the true class."""
+    counts = np.array(matrix)
+    wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
+    places = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = [np.unravel_index(place, wrong.shape) for place in places if wrong.flat[place]]
+    return [
+        {
+            "actual": classes[int(true)],
+            "predicted": classes[int(other)],
+            "count": int(wrong[true, other]),
+            "share": float(wrong[true, other] / counts[true].sum()),
+        }
+        for true, other in pairs
     ]
 
 
@@ -235,23 +256,38 @@ def provenance(manifests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         {
             "stage": made.get("stage", ""),
             "code": made.get("code", ""),
-            "params": json.dumps(made.get("params", {}), indent=1, ensure_ascii=False),
+            "params": as_text(made.get("params", {})),
         }
-        for made in _made_by(manifests)
+        for made in made_by(manifests)
     ]
     return [entry for number, entry in enumerate(entries) if entry not in entries[:number]]
+
+
+def inputs(manifests: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What each stage read, by the start of its checksum; one row where folds or arms agree."""
+    rows = [
+        {"stage": made.get("stage", ""), "code": made.get("code", ""), "name": name, "checksum": str(value)[:SHORT]}
+        for made in made_by(manifests)
+        for name, value in made.get("inputs", {}).items()
+    ]
+    return [row for number, row in enumerate(rows) if row not in rows[:number]]
+
+
+def as_text(value: object) -> str:
+    """Params as the page shows them."""
+    return json.dumps(value, indent=1, ensure_ascii=False, default=str)
 
 
 def package_versions(manifests: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Version of every package that a manifest names; several where the stages differ."""
     found: dict[str, set[str]] = {}
-    for made in _made_by(manifests):
+    for made in made_by(manifests):
         for name, version in made["packages"].items():
             found.setdefault(name, set()).add(version)
     return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
 
 
-def _made_by(value: Any) -> Iterator[Mapping[str, Any]]:
+def made_by(value: Any) -> Iterator[Mapping[str, Any]]:
     """Every part of manifests, at any depth, that names packages."""
     if isinstance(value, Mapping):
         if "packages" in value:
@@ -259,4 +295,4 @@ def _made_by(value: Any) -> Iterator[Mapping[str, Any]]:
         value = list(value.values())
     if isinstance(value, list | tuple):
         for item in value:
-            yield from _made_by(item)
+            yield from made_by(item)

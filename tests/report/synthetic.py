@@ -139,8 +139,8 @@ def _fit(arm: str, classes: Sequence[str], folds: int) -> dict[str, object]:
     warnings = [f"smote: class {classes[0]} has 4 rows, k_neighbors 5 → 3"] if arm.startswith("smote") else []
     return {
         "arm": arm,
-        "resampler": arm.split("-")[0],
-        "head": arm.split("-")[1],
+        "resampler": {"name": arm.split("-")[0]},
+        "head": {"name": arm.split("-")[1]},
         "classes": list(classes),
         "folds": [
             {
@@ -196,6 +196,10 @@ def _save_evaluation(
             "difference": (gain := values[arm] - values[reference]),
             "low": gain - 0.07,
             "high": gain + 0.07,
+            "p": 0.004,
+            "p_holm": 0.012,
+            **dict.fromkeys(("p_folds", "better", "same", "worse"), np.nan),
+            **({"p_folds": 0.2, "better": 0.8, "same": 0.15, "worse": 0.05} if folds > 1 else {}),
             "verdict": "better" if gain > 0.07 else "worse" if gain < -0.07 else "can't tell",
         }
         for arm in arms
@@ -205,7 +209,8 @@ def _save_evaluation(
         if arm != reference and reference in arms
         for metric in ("macro_f1", "kappa", "balanced_accuracy_adjusted")
     ]
-    columns = ["arm", "reference", "metric", "difference", "low", "high", "verdict"]
+    columns = ["arm", "reference", "metric", "difference", "low", "high", "p", "p_holm", "p_folds"]
+    columns += ["better", "same", "worse", "verdict"]
     pd.DataFrame(compared, columns=columns).to_csv(artifacts.COMPARISON, index=False)
     folder: Path = artifacts.EVALUATION
     folder.mkdir()
@@ -219,13 +224,12 @@ def _save_evaluation(
     )
     matrix = rng.integers(0, 12, (len(classes), len(classes))) + np.diag(40 * np.arange(1, len(classes) + 1))
     storage.save_json(folder / "confusion.json", {**{arm: matrix.tolist() for arm in arms}, "classes": list(classes)})
-    grid = np.linspace(0, 1, 400)
-    powers = zip(classes, np.linspace(0.1, 0.6, len(classes)), strict=True)
-    curves = pd.concat([pd.DataFrame({"class": name, "x": grid, "y": grid**power}) for name, power in powers])
-    curves.rename(columns={"x": "fpr", "y": "tpr"}).to_csv(folder / "roc.csv", index=False)
-    curves.assign(y=1 - 0.7 * curves["x"] * curves["y"]).rename(columns={"x": "recall", "y": "precision"}).to_csv(
-        folder / "pr.csv", index=False
-    )
+    told = [name for number, name in enumerate(classes) if len(classes) > 2 or number]
+    _save_curves(folder, index, told, arms, selected)
+    _save_parts(folder, tested, [arm for arm in arms if arm == of[arm]])
+    ranks = {arm: 1 + 0.9 * number for number, arm in enumerate(arms)}
+    ranking = {"folds": folds, "ranks": ranks, "critical_difference": 5.2, "p": 0.03, "cliques": [arms[:2]]}
+    storage.save_json(folder / "ranks.json", {"macro_f1": ranking} if folds > 2 and len(arms) > 1 else {})
     storage.save_json(folder / "collapse.json", collapse)
     ranked = sorted(arms, key=lambda arm: -described[arm]["val"]["macro_f1"])
     bases = [f"none-{of[arm].split('-')[1]}" for arm in ranked]
@@ -255,6 +259,55 @@ def _save_evaluation(
     pd.DataFrame({**shown, "balanced_accuracy_adjusted": 0.5, **rejected}).to_csv(folder / "reject.csv", index=False)
 
 
+def _save_curves(folder: Path, index: pd.DataFrame, told: Sequence[str], arms: Sequence[str], selected: str) -> None:
+    """roc, pr, reliability, net_benefit and calibration.csv, of the classes that are told from the rest."""
+    grid, points, thresholds = np.linspace(0, 1, 400), np.linspace(0.05, 0.95, 8), np.linspace(0.01, 0.99, 30)
+    parts: dict[str, list[pd.DataFrame]] = {"roc": [], "pr": [], "reliability": [], "net_benefit": []}
+    for name, power in zip(told, np.linspace(0.1, 0.6, len(told)), strict=True):
+        share, rise = (index["label"] == name).mean(), grid**power
+        falls, treated = 1 - 0.7 * grid * rise, share - (1 - share) * thresholds / (1 - thresholds)
+        drawn = {
+            "roc": {"fpr": grid, "tpr": rise, "low": rise - 0.05, "high": np.minimum(rise + 0.05, 1)},
+            "pr": {"recall": grid, "precision": falls, "low": falls - 0.1, "high": np.minimum(falls + 0.1, 1)},
+            "reliability": {"probability": points, "frequency": points**1.2, "low": points**2, "high": points**0.8},
+            "net_benefit": {"threshold": thresholds, "model": share * (1 - thresholds), "all": treated},
+        }
+        drawn["net_benefit"] |= {"low": drawn["net_benefit"]["model"] - 0.02, "high": share}
+        for kind, columns in drawn.items():
+            parts[kind].append(pd.DataFrame({"class": name, **columns}))
+    for kind, tables in parts.items():
+        table = pd.concat(tables)
+        if kind == "reliability":
+            table.insert(0, "arm", selected)
+            table["n"] = 40
+        table.to_csv(folder / f"{kind}.csv", index=False)
+    figures = {"ece": 0.03, "brier": 0.12, "reliability": 0.01, "resolution": 0.07, "uncertainty": 0.18}
+    figures |= {"slope": 0.8, "intercept": -0.1, "prevalence": 0.2, "predicted": 0.25}
+    rows = [{"arm": arm, "class": name, **figures} for arm in arms for name in told]
+    pd.DataFrame(rows).to_csv(folder / "calibration.csv", index=False)
+
+
+def _save_parts(folder: Path, tested: pd.DataFrame, arms: Sequence[str]) -> None:
+    """groups, subgroups and cases.csv."""
+    metrics = ("macro_f1", "kappa", "auc")
+    views = [{"view": "rare or not", "arm": arm, "metric": key} for arm in arms for key in metrics]
+    pd.DataFrame(views).assign(value=0.8, low=0.75, high=0.85).to_csv(folder / "groups.csv", index=False)
+    counts = {"manufacturer": {"Petrel": (200, 90, 12), "Umbra": (4, 2, 0)}}
+    parts = [
+        {"column": column, "value": value, "n": n, "patients": patients, "events": events, "metric": key}
+        | ({"figure": 0.6, "low": 0.5, "high": 0.7} if patients > 20 else {})
+        for column, values in counts.items()
+        for value, (n, patients, events) in values.items()
+        for key in (metrics if patients > 20 else [""])
+    ]
+    pd.DataFrame(parts).to_csv(folder / "subgroups.csv", index=False)
+    shown = tested[["image_id", "actual"]].head(5).assign(fold=0, predicted=tested["actual"].iloc[-1])
+    errors = shown.assign(probability=0.9, of_actual=0.03, kind="error")
+    doubts = shown.assign(predicted=shown["actual"], probability=0.41, of_actual=0.41, kind="doubt")
+    order = ["image_id", "fold", "actual", "predicted", "probability", "of_actual", "kind"]
+    pd.concat([errors, doubts])[order].to_csv(folder / "cases.csv", index=False)
+
+
 def _class_row(index: pd.DataFrame, arm: str, name: str, selected: bool) -> dict[str, object]:
     mine = index[index["label"] == name]
     recall = 0.56 if selected else 0.12
@@ -263,6 +316,7 @@ def _class_row(index: pd.DataFrame, arm: str, name: str, selected: bool) -> dict
         "patients": mine["group"].nunique(), "predicted": len(mine) + 7,
         "recall": recall, "recall_low": recall - 0.1, "recall_high": recall + 0.2, "specificity": 0.9,
         "precision": 0.4, "f1": 0.45, "f1_low": 0.3, "f1_high": 0.6, "prevalence_ratio": 1.3,
+        "few": mine["group"].nunique() < 20,
     }  # fmt: skip
 
 

@@ -101,7 +101,10 @@ def test_the_first_screen_says_who_won_by_how_much_and_what_of_the_rare_class(us
         "On 380 test images of 191 patients (3 folds, pooled): macro-F1 0.61 (0.55–0.67), quadratic kappa 0.63 "
         "(0.57–0.69), adjusted balanced accuracy 0.67 (0.61–0.73)."
     ) in head
-    assert "Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19): better." in head
+    assert "Means over 4 classes count each alike, A with 25 test cases as D with 180 test cases." in head
+    assert "Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19, p = 0.012): better." in head
+    assert "Over 3 folds its macro-F1 is better with a probability of 80 %, practically the same" in head
+    assert "Few test patients: A (13)." in head
     assert (
         "The rarest class A (20 test images, 13 patients, 25 predictions): "
         "smote-logistic finds 14 of 25, recall 0.56 (0.46–0.76), and predicts it 32 times, precision 0.40; "
@@ -141,7 +144,7 @@ def test_pictures_in_colour_and_of_16_bits_are_shown(shape, kind):
     synthetic.write(**SMALL)
     synthetic.save_pixels(artifacts.load_index(), shape, kind)
     report.run(PARAMS)
-    assert artifacts.REPORT.read_text().count("data:image/webp;base64,") == 24
+    assert artifacts.REPORT.read_text().count("data:image/webp;base64,") == 24 + 10  # samples and cases
 
 
 def test_a_damaged_picture_store_is_refused_with_the_command_that_rebuilds_it():
@@ -212,7 +215,7 @@ def test_the_audit_table_shows_rounded_figures_and_a_dash_for_no_threshold(usual
 def test_a_selected_baseline_is_compared_with_the_next_arm():
     head = page(**SMALL, selected="none-logistic").partition("</header>")[0]
     assert "The baseline none-logistic itself was selected on validation: no other arm ranked above it." in head
-    assert "Against the next on validation, smote-logistic: macro-F1 +0.13 (+0.06 to +0.20): better." in head
+    assert "Against the next on validation, smote-logistic: macro-F1 +0.13 (+0.06 to +0.20, p = 0.012): better." in head
 
 
 def test_a_single_arm_has_a_page():

@@ -7,9 +7,16 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline.report import plots, tables, words
+from pipeline.report import plots, sentences, tables
+from pipeline.report.results import Results
 
 CURVES = ("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc")
+
+
+def of(results: Results) -> dict[str, Any]:
+    """`training` of these results."""
+    several = results.task == "multilabel"
+    return training(results.histories, results.split_summary, results.classes, results.names, several)
 
 
 def training(
@@ -32,10 +39,9 @@ def training(
     epochs = [epoch for name, history in trained.items() for epoch in _epochs(name, history)]
     return {
         "trained": list(trained),
-        "history_figures": [Markup(figure) for figure in _figures(list(trained.values()), summary, names)],
+        "history_figures": _figures(list(trained.values()), summary, names),
         "class_figures": [
-            (name, Markup(_of_classes(name, history, summary, classes, multilabel)))
-            for name, history in trained.items()
+            (name, _of_classes(name, history, summary, classes, multilabel)) for name, history in trained.items()
         ],
         "trained_rarest": rarest(summary),
         "epoch_seconds": sum(history["seconds"].sum() for history in trained.values()),
@@ -54,7 +60,7 @@ def _read(history: pd.DataFrame) -> pd.DataFrame:
     return history.assign(collapse=history["collapse"].astype(object).fillna(""))  # without a sign, a column of NaN
 
 
-def _figures(histories: list[pd.DataFrame], summary: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+def _figures(histories: list[pd.DataFrame], summary: Mapping[str, Any], names: Mapping[str, str]) -> list[Markup]:
     if not histories:
         return []
     # A class may be called anything, so its name stays out of the drawing.
@@ -75,16 +81,16 @@ def rarest(summary: Mapping[str, Any]) -> str:
 
 def _of_classes(
     name: str, history: pd.DataFrame, summary: Mapping[str, Any], classes: Sequence[str], multilabel: bool
-) -> str:
+) -> Markup:
     """Of one backbone: which share of the images it gives to each class, or which share of each label it finds."""
     epochs = history["epoch"].to_numpy()
     if multilabel:
         found = np.stack([history[f"recall_{label}"].to_numpy(float) for label in classes], axis=1)
-        return plots.recalls(epochs, found, f"recall-{name}")
+        return plots.recalls(epochs, found)
     counts = np.stack([history[f"predicted_{label}"].to_numpy(float) for label in classes], axis=1)
     fold = next(fold for fold in summary["folds"] if f"fold-{fold['fold']}" == name)
     truth = [fold["roles"]["val"]["classes"].get(label, 0) for label in classes]
-    return plots.predicted_share(epochs, counts, truth, f"share-{name}")
+    return plots.predicted_share(epochs, counts, truth)
 
 
 def _epochs(name: str, history: pd.DataFrame) -> list[dict[str, Any]]:
@@ -94,7 +100,7 @@ def _epochs(name: str, history: pd.DataFrame) -> list[dict[str, Any]]:
             "backbone": name,
             "epoch": int(row["epoch"]),
             "chosen": bool(row["chosen"]),
-            "collapse": words.signs(row["collapse"]) if row["collapse"] else "",
+            "collapse": sentences.signs(row["collapse"]) if row["collapse"] else "",
             **{key: row.get(key) for key in keys},
         }
         for row in tables.records(history)

@@ -1,0 +1,51 @@
+"""Curves of each class: ROC, precision-recall, reliability, net benefit; and how well probabilities are calibrated."""
+
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from pipeline.report import plots, tables
+from pipeline.report.results import Results
+
+SHOWN = 4  # classes whose curves are shown without a click, the rarest first
+
+
+def of(results: Results) -> dict[str, Any]:
+    """Panels by class, the rarest first, and the calibration table."""
+    rows = {row["class"]: row for row in results.counted}
+    drawn = [row["class"] for row in sorted(rows.values(), key=lambda row: row["n"]) if row["n"]]
+    panels = {name: panels_of(results, name, rows[name]) for name in drawn}
+    found = [(name, figures) for name, figures in panels.items() if figures]
+    return {
+        "panels": found[:SHOWN],
+        "more_panels": found[SHOWN:],
+        "banded": "low" in results.roc,
+        "plain": results.plain,
+        "calibration": tables.records(results.calibration, arm=results.selected),
+        "calibration_plain": tables.records(results.calibration, arm=results.plain) if results.plain else [],
+        "every_calibration": [row for row in tables.records(results.calibration) if row["arm"] in results.leading],
+    }
+
+
+def panels_of(results: Results, name: str, row: dict[str, Any]) -> list[tuple[str, Markup]]:
+    """Title and figure of each curve that there is of a class."""
+    known = row["rows"] or 1
+    bins = _of(results.reliability, name)
+    curves = {
+        "ROC": (_of(results.roc, name), lambda points: plots.roc(points, name)),
+        "Precision-recall": (
+            _of(results.pr, name),
+            lambda points: plots.precision_recall(points, name, row["n"] / known),
+        ),
+        "Reliability": (
+            bins[bins["arm"] == results.selected] if len(bins) else bins,
+            lambda points: plots.reliability(points, bins[bins["arm"] != results.selected], name),
+        ),
+        "Net benefit": (_of(results.net_benefit, name), lambda points: plots.net_benefit(points, name)),
+    }
+    return [(title, draw(points)) for title, (points, draw) in curves.items() if len(points)]
+
+
+def _of(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    return table[table["class"] == name] if len(table) else table
