@@ -10,7 +10,7 @@ from pipeline import artifacts
 from pipeline.contest.contestants import Contestant
 from pipeline.judge import cases as worst
 from pipeline.judge import curves, reject
-from pipeline.judge.tally import Multilabel, Predictions
+from pipeline.judge.arms import Rows
 from pipeline.params import Evaluate
 
 
@@ -33,11 +33,12 @@ def cases(one: Contestant, tested: pd.DataFrame, classes: Sequence[str]) -> pd.D
     return worst.table(one.test.predictions, one.certainty[1], images, folds, classes)
 
 
-def drawn(test: Predictions | Multilabel, classes: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """ROC and precision-recall curves of each class."""
-    each = {classes[number]: both for number, both in curves.each(test).items()}
-    roc, pr = zip(*each.values(), strict=True)
-    return _curves(roc, list(each), ["fpr", "tpr"]), _curves(pr, list(each), ["recall", "precision"])
+def drawn(test: Rows, classes: Sequence[str], how: Evaluate) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """ROC and precision-recall curves of each class with their bands."""
+    of = curves.each(test.predictions, test.patients, how.draws, how.confidence, how.seed)
+    names, each = [classes[number] for number in of], list(of.values())
+    roc = _curves([one.roc for one in each], names, ["fpr", "tpr", "low", "high"])
+    return roc, _curves([one.pr for one in each], names, ["recall", "precision", "low", "high"])
 
 
 def rejected(one: Contestant, classes: Sequence[str], how: Evaluate) -> pd.DataFrame:

@@ -41,6 +41,13 @@ class Counts:
         auc, precision = kernels.areas(self.times, self.patients[ranking.order], ranking.middles, ranking.ends)
         return auc[: self.draws], precision[: self.draws]
 
+    def ranges(self, ranking: Ranking, fpr: np.ndarray, recall: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Least and greatest true positive rate at each fpr, and precision at each recall, (2, B, m) each."""
+        from pipeline.judge import kernels
+
+        found = kernels.ranges(self.times, self.patients[ranking.order], ranking.middles, ranking.ends, fpr, recall)
+        return found[0][:, : self.draws], found[1][:, : self.draws]
+
     @cached_property
     def _by_patient(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows in the order of their patients, (n,); the m patients that have rows; where theirs begin, (m,)."""

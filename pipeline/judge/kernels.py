@@ -52,3 +52,77 @@ def areas(times: np.ndarray, patients: np.ndarray, middles: np.ndarray, ends: np
                 if alarms[b]:
                     found[0, number * width + b] = 1 - losses[b] / 2 / (float(hits[b]) * alarms[b])
     return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def ranges(
+    times: np.ndarray,
+    patients: np.ndarray,
+    middles: np.ndarray,
+    ends: np.ndarray,
+    fpr: np.ndarray,
+    recall: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the ROC curve of each draw passes a false positive rate, and its precision-recall curve a recall.
+
+    A curve that is upright there has a range. Between two points of the ROC curve it is straight, and that of precision
+    follows from it (Davis & Goadrich 2006, doi:10.1145/1143844.1143874).
+
+    Args:
+        times: as in `areas`, and so are patients, middles and ends.
+        fpr: ascending, 0 to 1, (m,) float64.
+        recall: likewise.
+
+    Returns:
+        Least and greatest true positive rate at each fpr, and precision at each recall, (2, blocks · WIDTH, m) float64
+        each; NaN where a draw has no row of the class or no other, and for precision at recall 0.
+    """
+    blocks, count, width = times.shape
+    roc = np.full((2, blocks * width, len(fpr)), np.nan)
+    pr = np.full((2, blocks * width, len(recall)), np.nan)
+    hits, alarms = np.zeros(len(ends) + 1), np.zeros(len(ends) + 1)
+    low, high = np.empty(max(len(fpr), len(recall))), np.empty(max(len(fpr), len(recall)))
+    for draw in range(blocks * width):
+        weights = times[draw // width, :, draw % width].copy()
+        start = 0
+        for run in range(len(ends)):
+            gained = 0
+            for i in range(start, middles[run]):
+                gained += weights[patients[i]]
+            hits[run + 1] = hits[run] + gained
+            gained = 0
+            for i in range(middles[run], ends[run]):
+                gained += weights[patients[i]]
+            alarms[run + 1] = alarms[run] + gained
+            start = ends[run]
+        if hits[-1] == 0 or alarms[-1] == 0:
+            continue
+        _crossings(alarms, hits, fpr * alarms[-1], low, high)
+        for j in range(len(fpr)):
+            roc[0, draw, j], roc[1, draw, j] = low[j] / hits[-1], high[j] / hits[-1]
+        _crossings(hits, alarms, recall * hits[-1], low, high)
+        for j in range(len(recall)):
+            found = recall[j] * hits[-1]
+            if found > 0:
+                pr[0, draw, j], pr[1, draw, j] = found / (found + high[j]), found / (found + low[j])
+    return roc, pr
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _crossings(x, y, targets, low, high):
+    """Least and greatest y of a rising line of straight pieces at each of ascending x; results go to `low`, `high`."""
+    first, last = 0, 0  # the first point that is not left of the target, and the last that is not right of it
+    for j in range(len(targets)):
+        target = targets[j]
+        if abs(target - round(target)) < 1e-6:  # points have whole x
+            target = round(target)
+        while x[first] < target:
+            first += 1
+        low[j] = y[first]
+        if x[first] > target:
+            low[j] -= (y[first] - y[first - 1]) * (x[first] - target) / (x[first] - x[first - 1])
+        while last + 1 < len(x) and x[last + 1] <= target:
+            last += 1
+        high[j] = y[last]
+        if x[last] < target:
+            high[j] += (y[last + 1] - y[last]) * (target - x[last]) / (x[last + 1] - x[last])

@@ -22,7 +22,7 @@ def run(params: Params) -> None:
     of = contestants.enter(entered, how)
     stands = standing.stand(of, contestants.judge_all(of, how), entered.arms, how, params.grid)
     one = of[stands.selected]
-    roc, pr = selected.drawn(one.test.predictions, classes)
+    roc, pr = selected.drawn(one.test, classes, how)
     evaluation = {
         "arms.csv": tables.arms(stands, entered.arms, how.select),
         "per_class.csv": tables.per_class(stands, classes),

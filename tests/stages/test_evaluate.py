@@ -100,7 +100,11 @@ def test_the_tables_agree_with_each_other(given):
         np.testing.assert_array_equal(np.sum(counts[arm], axis=1), table.loc[arm, "n"])
         np.testing.assert_array_equal(np.sum(counts[arm], axis=0), table.loc[arm, "predicted"])
     assert list(predictions["image_id"]) == sorted(fitted(1).query("role == 'test'")["image_id"])
-    for name, columns in {"roc.csv": ["class", "fpr", "tpr"], "pr.csv": ["class", "recall", "precision"]}.items():
+    wanted = {
+        "roc.csv": ["class", "fpr", "tpr", "low", "high"],
+        "pr.csv": ["class", "recall", "precision", "low", "high"],
+    }
+    for name, columns in wanted.items():
         assert list(read(name).columns) == columns
         assert list(read(name)["class"].unique()) == CLASSES
     assert json.loads((artifacts.EVALUATION / "collapse.json").read_text())["smote-logistic"] == []
