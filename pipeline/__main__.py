@@ -22,8 +22,10 @@ COMMANDS = {
     "evaluate": ("pipeline.stages.evaluate", "judge every arm and select one on validation"),
     "audit": ("pipeline.stages.audit", "check whether the cached features can be trusted"),
     "report": ("pipeline.stages.report", "write artifacts/report.html"),
+    "use": ("pipeline.stages.use", "write the values of a recipe into params.yaml"),
     "import-features": ("pipeline.stages.import_features", "take features from elsewhere in place of images"),
     "results": ("pipeline.stages.results", "print the arms with their intervals"),
+    "compare": ("pipeline.stages.compare", "print how one arm or decision differs from another, and how surely"),
 }
 
 
@@ -39,10 +41,23 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == "fit":
             command.add_argument("arm", help="such as smote-logistic; its names stand in params.yaml")
+        if name == "results":
+            forms = command.add_mutually_exclusive_group()
+            for form in ("csv", "json"):
+                every = f"every arm and decision with all columns as {form.upper()}, and nothing else"
+                forms.add_argument(f"--{form}", dest="form", action="store_const", const=form, help=every)
+        if name == "compare":
+            command.add_argument("arm", help="arm or decision, named as `results` names it")
+            command.add_argument("reference", help="that it is compared with")
         if name == "import-features":
             command.add_argument(
                 "file", help=".npy, .npz, .parquet or .csv; section data of params.yaml names its columns"
             )
+        if name == "use":
+            command.add_argument(
+                "recipe", help="a YAML of what differs from params.yaml, or the name of one in recipes/"
+            )
+            command.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="such as data.images=/scans")
         if name == "show":
             paths = "a file, a folder (24 of its files are shown), a path below data.images, or an image_id"
             command.add_argument("paths", nargs="+", metavar="PATH", help=paths)

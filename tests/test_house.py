@@ -16,8 +16,9 @@ FOUNDATION = {
     "engine": set(),
     "isolation": set(),
     "artifacts": {"errors", "params", "provenance", "storage"},
+    "terminal": set(),
 }
-ROOMS = {"imaging", "backbone", "features", "heads", "judge", "report", "splitting", "phantom"}
+ROOMS = {"imaging", "backbone", "features", "heads", "judge", "report", "splitting", "phantom", "experiments"}
 LENT = {("heads", "features.neighbours"), ("judge", "features.neighbours")}
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.judge import folds
 from pipeline.judge.arms import Judged
-from pipeline.judge.intervals import percentiles
+from pipeline.judge.intervals import ends
 from pipeline.judge.metrics import selection_key
 
 COMPARED = ("macro_f1", "kappa", "balanced_accuracy_adjusted")  # more is better in each
@@ -74,13 +74,14 @@ def compare(judged: Mapping[str, Judged], families: Mapping[str, Sequence[Pair]]
     pairs = list(dict.fromkeys(chain.from_iterable(families.values())))
     if not pairs:
         return pd.DataFrame(columns=list(COLUMNS))
-    drawn = {name: np.stack([judged[name].draws[metric] for metric in COMPARED], axis=1) for name in {*chain(*pairs)}}
-    gaps = np.concatenate([drawn[arm] - drawn[reference] for arm, reference in pairs], axis=1)  # (draws, pairs·metrics)
-    low, high = percentiles(gaps, terms.confidence)
-    p = p_values(gaps)
-    corrected = _by_family(p.reshape(len(pairs), -1), pairs, families).ravel()
+    names = {*chain(*pairs)}
+    gaps = _gaps({name: judged[name].draws for name in names}, pairs)
+    left_out = {name: of for name in names if (of := judged[name].left_out)}
     rows = [(arm, reference, metric) for (arm, reference), metric in product(pairs, COMPARED)]
     points = np.array([_gap(judged, *row) for row in rows])
+    low, high = ends(gaps, points, _gaps(left_out, pairs) if left_out else None, terms.confidence)
+    p = p_values(gaps)
+    corrected = _by_family(p.reshape(len(pairs), -1), pairs, families).ravel()
     told = [folds.tell(_of_folds(judged, *row), terms.ratio, terms.rope) for row in rows]
     table = pd.DataFrame(rows, columns=["arm", "reference", "metric"])
     table = table.assign(difference=points, low=low, high=high, p=p, p_holm=corrected).join(pd.DataFrame(told))
@@ -93,6 +94,14 @@ def verdicts(table: pd.DataFrame, terms: Terms) -> np.ndarray:
     sure = table["p_holm"] < 1 - terms.confidence
     over = table["difference"] > 0
     return np.select([same, sure & over, sure & ~over], [SAME, BETTER, WORSE], UNKNOWN)
+
+
+def turned(table: pd.DataFrame) -> pd.DataFrame:
+    """The same comparisons with arm and reference, and so all signs and sides, the other way round."""
+    names = {"arm": "reference", "reference": "arm", "low": "high", "high": "low", BETTER: WORSE, WORSE: BETTER}
+    other = table.rename(columns=names)[list(COLUMNS)]
+    other[["difference", "low", "high"]] *= -1
+    return other.assign(verdict=other["verdict"].replace({BETTER: WORSE, WORSE: BETTER}))
 
 
 def p_values(gaps: np.ndarray) -> np.ndarray:
@@ -130,6 +139,13 @@ def _by_family(p: np.ndarray, pairs: Sequence[Pair], families: Mapping[str, Sequ
         for metric in range(p.shape[1]):
             corrected[rows, metric] = np.fmax(corrected[rows, metric], holm(p[rows, metric]))
     return corrected
+
+
+def _gaps(of: Mapping[str, Mapping[str, np.ndarray]], pairs: Sequence[Pair]) -> np.ndarray:
+    """Differences of all pairs by all metrics, (draws, pairs · metrics) float64."""
+    return np.stack(
+        [of[arm][metric] - of[reference][metric] for (arm, reference), metric in product(pairs, COMPARED)], axis=1
+    )
 
 
 def _gap(judged: Mapping[str, Judged], arm: str, reference: str, metric: str) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import artifacts, choices, params, storage
+from pipeline import artifacts, choices, params
 from pipeline.contest import standing
 from pipeline.errors import PipelineError
 from pipeline.judge import comparison, metrics
@@ -216,49 +216,143 @@ def test_a_missing_fit_names_the_stage_that_makes_it(given):
         evaluate.run(dataclasses.replace(given, grid=grid))
 
 
-def test_results_print_every_arm_unwrapped_with_its_intervals(given, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
+def judging(whole: Params, **change: object) -> Params:
+    return dataclasses.replace(whole, evaluate=dataclasses.replace(whole.evaluate, **change))
+
+
+def write_units() -> None:
+    """Three images to an exam, which have one class, and two exams to a patient; scanners differ within patients."""
+    index = artifacts.load_index()
+    place = np.arange(ROWS)
+    index["exam"], index["group"] = [f"e{i // 3}" for i in place], [f"g{i // 6}" for i in place]
+    index["manufacturer"] = np.where(place % 6 < 3, "Umbra", "Petrel")
+    index["view"] = np.where(place < 12, "CC", "MLO")
+    index[artifacts.ATTRIBUTE + "sex"] = np.where(place % 12 < 6, "F", "")
+    artifacts.save_index(index)
+    for arm, strength in ARMS.items():
+        table = fitted(strength)
+        first = place // 6 * 6
+        table = table.assign(label=table["label"].to_numpy()[first], fold=0, role=np.where(first % 12, "test", "val"))
+        write_fit(arm, table)
+
+
+def test_exams_are_judged_as_one_by_the_mean_of_their_images(given):
+    write_units()
+    evaluate.run(judging(given, unit="exam"))
+    tested = fitted(2.0)[np.arange(ROWS) // 6 % 2 == 1]
+    exam = tested.index.to_numpy() // 3
+    pooled = tested[["p_A", "p_B", "p_C"]].groupby(exam).mean().to_numpy()
+    labels_ = tested["label"].to_numpy()[::6].repeat(2)
+    codes = np.array([CLASSES.index(name) for name in labels_])
+    found = json.loads(artifacts.METRICS.read_text())["arms"]["smote-logistic"]["test"]
+    expected = metrics.score(codes, pooled)
+    assert {name: found[name] for name in metrics.METRICS} == pytest.approx(expected, rel=1e-5)
+    predictions = read("predictions.csv")
+    assert predictions["images"].tolist() == [3] * 40
+    assert predictions["image_id"].tolist() == [f"{number:04d}" for number in tested.index[::3]]
+    table = read("per_class.csv").query("arm == 'none-logistic'")
+    assert (table["n"].sum(), table["patients"].sum()) == (40, 20)
+
+
+def test_patients_judged_as_one_tune_their_decisions_on_patients(given):
+    write_counted({})
+    write_units()
+    for arm in ARMS:
+        table, report = artifacts.load_fit(arm)
+        folds = [{"fold": 0, "seconds_resample": 0, "seconds_fit": 0, "counts_before": COUNTS, "counts_after": COUNTS}]
+        artifacts.save_fit(arm, table, [], {"folds": folds})
+    evaluate.run(judging(given, unit="patient", pool="vote"))
+    assert read("predictions.csv")["images"].tolist() == [6] * 20
+    fitted_ = json.loads((artifacts.EVALUATION / "decisions.json").read_text())["variants"]
+    assert {"none-logistic+thresholds", "none-logistic+tilt"} <= set(fitted_)
+    counts = json.loads((artifacts.EVALUATION / "confusion.json").read_text())
+    assert {np.sum(counts[name]) for name in fitted_} == {20}
+    assert len(read("cases.csv")) <= 20
+
+
+def test_views_merge_classes_for_every_leading_arm(given):
+    write_counted({"smote-logistic": dict.fromkeys("ABC", 60)})
+    view = {"spread": {"low": ["B", "A"], "high": ["C"]}}
+    evaluate.run(judging(given, groups=view))
+    found, arms = read("groups.csv"), read("arms.csv")
+    assert found.columns.tolist() == ["view", "arm", "metric", "value", "low", "high"]
+    assert set(found["arm"]) == set(arms[arms["leading"]]["arm"])
+    test = fitted(2.0).query("role == 'test'")
+    plain = test[["p_A", "p_B", "p_C"]].to_numpy()
+    row = found[(found["arm"] == "smote-logistic")].set_index("metric")
+    expected = metrics.score(
+        (test["label"] == "C").to_numpy().astype(int), np.stack([plain[:, :2].sum(1), plain[:, 2]], 1)
+    )
+    assert row.loc["auc", "value"] == pytest.approx(expected["auc"], rel=1e-5)
+    assert (row["low"] <= row["value"]).all()
+    assert (row["value"] <= row["high"]).all()
+
+
+def test_a_view_that_leaves_a_class_out_is_refused_before_anything_is_judged(given):
+    view = {"spread": {"low": ["A"], "high": ["C", "D"]}}
+    with pytest.raises(
+        PipelineError, match=r"groups.spread: there is no class D.*class B is in no group\n.*are A, B, C"
+    ):
+        evaluate.run(judging(given, groups=view))
+    assert not artifacts.METRICS.exists()
+
+
+def test_subgroups_have_figures_where_there_are_patients_enough(given):
+    write_units()
+    evaluate.run(judging(given, subgroups=["manufacturer", "view", "sex"]))
+    found = read("subgroups.csv")
+    assert found.columns.tolist() == ["column", "value", "n", "patients", "events", "metric", "figure", "low", "high"]
+    counts = found.drop_duplicates(["column", "value"]).fillna("")[["column", "value", "n", "patients"]]
+    assert counts.to_numpy().tolist() == [
+        ["manufacturer", "Petrel", 60, 20],
+        ["manufacturer", "Umbra", 60, 20],
+        ["view", "CC", 6, 1],
+        ["view", "MLO", 114, 19],
+        ["sex", "", 120, 20],
+    ]
+    few = found[found["patients"] < 10]
+    assert few[["metric", "figure", "low", "high"]].isna().all(axis=None)
+    assert len(few) == 1
+    of = found[(found["value"] == "Umbra")].set_index("metric")
+    test = fitted(2.0)[(np.arange(ROWS) // 6 % 2 == 1) & (np.arange(ROWS) % 6 < 3)]
+    assert of.loc["macro_f1", "low"] < of.loc["macro_f1", "figure"] < of.loc["macro_f1", "high"]
+    assert of["n"].iloc[0] == len(test)
+
+
+def test_units_whose_images_differ_are_a_value_of_their_own(given):
+    write_units()
+    evaluate.run(judging(given, unit="patient", subgroups=["manufacturer"]))
+    assert set(read("subgroups.csv")["value"]) == {"mixed"}
+
+
+@pytest.mark.parametrize("name", ["manufacturr", "group", "label"])
+def test_a_subgroup_that_is_no_column_is_refused_with_those_there_are(given, name):
+    write_units()
+    with pytest.raises(PipelineError) as error:
+        evaluate.run(judging(given, subgroups=[name]))
+    text = str(error.value)
+    assert f"index.parquet has no column {name}" in text
+    assert ("did you mean manufacturer?" in text) == (name == "manufacturr")
+    assert "there are frame, modality," in text
+    assert text.rstrip().split("; more")[0].endswith("sex")
+
+
+def test_calibration_and_worst_cases_are_told_of_the_right_arms(given):
+    write_counted({"smote-logistic": dict.fromkeys("ABC", 60)})
     evaluate.run(given)
-    storage.write_atomic(artifacts.REPORT, b"")
-    results.run(given)
-    lines = capsys.readouterr().out.strip().splitlines()
-    arms = [line for line in lines if "-logistic" in line]
-    test = json.loads(artifacts.METRICS.read_text())["arms"]["smote-logistic"]["test"]
-    figures = [test[f"macro_f1{end}"] for end in ("", "_low", "_high")]
-    assert arms[0].split()[:2] == ["smote-logistic", "*"]
-    assert "{:.3f} ({:.2f}–{:.2f})".format(*figures) in arms[0]
-    assert arms[1].split()[0] == "none-logistic"
-    assert "quadratic kappa" in lines[0]
-    assert lines[-1] == "artifacts/report.html"
-
-
-def test_the_printed_table_is_narrow_and_has_no_trailing_blanks_and_collapse_is_told_below(given, capsys):
-    evaluate.run(given)
-    arms, flags = read("arms.csv"), storage.load_json(artifacts.EVALUATION / "collapse.json", "evaluate")
-    arms["arm"] = ["borderline_smote-lightgbm", "none-logistic"]
-    flags["borderline_smote-lightgbm"] = [{"clause": "never_predicted", "class": "x" * 90}] * 3
-    arms.to_csv(artifacts.EVALUATION / "arms.csv", index=False)
-    storage.save_json(artifacts.EVALUATION / "collapse.json", flags)
-    results.run(given)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line != line.rstrip()] == []
-    table = [line for line in lines if "(" in line and "–" in line]
-    assert len(table) == 2
-    assert max(map(len, lines[: lines.index(table[1]) + 1])) <= 110
-    assert table[0].endswith("3 signs")
-    assert lines[-1].startswith("borderline_smote-lightgbm: never_predicted xxx")
-
-
-def test_results_show_what_collapsed_and_a_dash_for_no_figure():
-    flags = [{"clause": "never_predicted", "class": "A"}, {"clause": "kappa"}]
-    assert results.marker(flags) == "never_predicted A, kappa"
-    assert results.figure(0.61234, 0.5512, 0.6678) == "0.612 (0.55–0.67)"
-    assert results.figure(float("nan"), 0, 1) == "–"
-
-
-def test_results_without_an_evaluation_name_the_command(given):
-    with pytest.raises(PipelineError, match=r"arms\.csv: is missing\n  Remedy: run `dvc repro evaluate`"):
-        results.run(given)
+    arms, of = read("arms.csv"), read("calibration.csv")
+    selected = arms[arms["selected"]]["arm"].iloc[0]
+    assert set(of["arm"]) == {*ARMS, "smote-logistic+prior"}  # tilts and thresholds have the probabilities of their arm
+    assert of["class"].tolist() == CLASSES * 3
+    shown = [selected] if selected != "smote-logistic+prior" else [selected, "smote-logistic"]
+    assert read("reliability.csv")["arm"].unique().tolist() == shown
+    brier = json.loads(artifacts.METRICS.read_text())["arms"]["none-logistic"]["test"]["brier"]
+    assert of[of["arm"] == "none-logistic"]["brier"].sum() == pytest.approx(brier, rel=1e-4)
+    benefit, worst = read("net_benefit.csv"), read("cases.csv")
+    assert benefit["class"].unique().tolist() == CLASSES
+    assert set(worst["kind"]) == {"error", "doubt"}
+    actual = fitted(1).set_index("image_id")["label"]
+    assert worst["actual"].tolist() == actual[worst["image_id"]].tolist()
 
 
 COUNTS = {"A": 10, "B": 30, "C": 60}
@@ -425,18 +519,6 @@ def test_an_arm_that_could_not_be_fitted_is_left_out_and_told(given, caplog, cap
         PipelineError, match=r"none of 2 arms could be fitted; none-logistic: 1 class.*\n.*give more rows"
     ):
         evaluate.run(given)
-
-
-def test_results_print_an_arm_with_its_best_decision_and_count_the_others(given, capsys):
-    write_counted({})
-    evaluate.run(given)
-    results.run(given)
-    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "–" in line and "-logistic" in line]
-    arms = read("arms.csv")
-    assert shown == arms[arms["leading"]]["arm"].tolist()
-    assert len(shown) < len(arms)
-    results.run(given)
-    assert f"{len(arms) - len(shown)} more decisions, " in capsys.readouterr().out
 
 
 LABELS = ["Mass", "Nodule"]
