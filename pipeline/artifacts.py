@@ -41,6 +41,7 @@ METRICS = ROOT / "metrics.json"
 COMPARISON = ROOT / "comparison.csv"
 EVALUATION = ROOT / "evaluation"
 AUDIT = ROOT / "audit.json"
+AUDITED = ROOT / "audit"
 AUDIT_PAGE = ROOT / "audit.html"
 REPORT = ROOT / "report.html"
 SECONDS = ROOT / "seconds.json"
@@ -567,6 +568,39 @@ def load_fit(arm: str) -> tuple[pd.DataFrame | None, dict[str, Any]]:
         return None, report
     storage.verify(folder / "predictions.parquet", report.get("files", {}).get("predictions.parquet", ""), stage)
     return pd.read_parquet(folder / "predictions.parquet"), report
+
+
+# The audit
+
+
+def save_audit(
+    checks: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray], root: Path = ROOT
+) -> None:
+    """Write audit.json, and under audit/ a CSV for each check with a table, and map.npz.
+
+    Args:
+        checks: value, threshold, verdict, rows, row_count, finding and figures by check.
+        tables: what a person should look at, by check.
+        arrays: of the map, if there is one: coordinates (M, 2), rows, image_id, role, targets, classes; and of each
+            resampler `synthetic_<name>` (s, 2), with `_labels` and `_parents` (s, 2).
+        root: the folder.
+    """
+    with storage.folder_atomic(root / AUDITED.name) as folder:
+        for name, table in tables.items():
+            storage.save_csv(folder / f"{name}.csv", table)
+        if arrays:
+            np.savez(folder / "map.npz", **arrays)  # pyright: ignore[reportArgumentType]
+    storage.save_json(root / AUDIT.name, {"checks": checks})
+
+
+def load_audit() -> tuple[dict[str, Any], dict[str, pd.DataFrame], dict[str, np.ndarray]]:
+    """What `save_audit` wrote; the tables as text where a column is not of numbers."""
+    checks = storage.load_json(AUDIT, "audit")["checks"]
+    tables = {name: pd.read_csv(AUDITED / f"{name}.csv") for name in checks if (AUDITED / f"{name}.csv").exists()}
+    if not (AUDITED / "map.npz").exists():
+        return checks, tables, {}
+    with np.load(AUDITED / "map.npz") as arrays:
+        return checks, tables, {name: arrays[name] for name in arrays}
 
 
 # Seconds

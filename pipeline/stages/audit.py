@@ -1,31 +1,64 @@
-"""index, splits, pixels, backbone, features → audit.json, audit.html."""
+"""index, splits, pixels, backbone, features → audit.json, audit/."""
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline import artifacts, storage
 from pipeline.errors import PipelineError
 from pipeline.features import checks
+from pipeline.features.auditing import plane
+from pipeline.features.auditing.evidence import Evidence, Finding, Synthetic, stratified
+from pipeline.heads import arms, fitting
+from pipeline.heads.cases import Cases
+from pipeline.heads.entries import Entry
 from pipeline.params import Params
 from pipeline.report import audit_page
 
 log = logging.getLogger(__name__)
+LISTED = 200  # image ids of a check in audit.json
+MAPPED, MAPPED_SYNTHETIC = 10_000, 3_000  # rows on the map, and synthetic ones of each resampler
+NUISANCES = ("manufacturer", "laterality", "view", "bits_stored", "burned_in")
+SURE = 64  # synthetic rows that tell whether a resampler mixes two parents
 
 
 def run(params: Params) -> None:
-    """Check, write both files, then fail if any verdict is `invalid`.
+    """Check, write what was found, then fail if a verdict is one of audit.fail_on.
 
     Raises:
         PipelineError: names the checks that failed; nothing that was computed from these features holds.
     """
-    found = checks.run(_evidence(), dataclasses.asdict(params.audit))
-    content = {name: dataclasses.asdict(finding) for name, finding in found.items()}
-    storage.save_json(artifacts.AUDIT, {"checks": content})
+    evidence = _evidence(params)
+    found = checks.run(evidence, dataclasses.asdict(params.audit))
+    _save(found, _map(evidence))
+    content = storage.load_json(artifacts.AUDIT, "audit")["checks"]
     storage.write_atomic(artifacts.AUDIT_PAGE, audit_page.render(content, params.report.title).encode())
+    _tell(found)
+
+
+def _save(found: Mapping[str, Finding], arrays: Mapping[str, np.ndarray]) -> None:
+    described = {
+        name: {
+            "value": finding.value,
+            "threshold": finding.threshold,
+            "verdict": finding.verdict,
+            "rows": finding.rows[:LISTED],
+            "row_count": len(finding.rows),
+            "finding": finding.finding,
+            "figures": finding.figures,
+        }
+        for name, finding in found.items()
+    }
+    tables = {name: finding.table for name, finding in found.items() if finding.table is not None}
+    artifacts.save_audit(described, tables, arrays)
+
+
+def _tell(found: Mapping[str, Finding]) -> None:
     verdicts = [finding.verdict for finding in found.values()]
     log.info("audit: %s", ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)))
     for name, finding in found.items():
@@ -40,7 +73,7 @@ def run(params: Params) -> None:
         raise PipelineError(artifacts.AUDIT_PAGE, f"results from these features are invalid:{lines}", remedy)
 
 
-def _evidence() -> checks.Evidence:
+def _evidence(params: Params) -> Evidence:
     refused: list[str] = []
     index, splits = artifacts.load_index(), artifacts.load_splits()
     pictures = _attempt(artifacts.load_pixels, refused)
@@ -49,22 +82,168 @@ def _evidence() -> checks.Evidence:
         name: _attempt(lambda name=name: artifacts.load_backbone(name), refused) for name in artifacts.backbone_names()
     }
     if refused or pictures is None or features is None:
-        return checks.Evidence(refused=refused)
-    return checks.Evidence(
+        return Evidence(refused=refused)
+    classes, made_by = artifacts.classes(index, params.data.classes), features.manifest["made_by"]
+    evidence = Evidence(
         features=features.values,
         rows=features.rows,
         pictures=pictures.rows if len(pictures) else features.rows,
         imported=not len(pictures),
         expected=frozenset(splits["image_id"]) - _set_aside(index),
         roles=splits.merge(index[["image_id", "group"]], on="image_id"),
-        made_from={
-            name: made["inputs"] | _split_of(backbones.get(name)) for name, made in features.manifest["made_by"].items()
-        },
+        made_from={name: made["inputs"] | _split_of(backbones.get(name)) for name, made in made_by.items()},
         on_disk={
             name: artifacts.feature_inputs(name) | (_split_of(manifest) and {"split": _split_now(name, splits, index)})
             for name, manifest in backbones.items()
         },
+        versions={name: _versions(made.get("packages", {})) for name, made in made_by.items()},
         drift={name: of["drift"] for name, of in features.manifest.get("measured", {}).items() if "drift" in of},
+        classes=classes,
+        targets=_targets(features.rows, index, classes),
+        nuisances=_nuisances(features.rows, index),
+        take=pictures.take if len(pictures) else None,
+    )
+    return dataclasses.replace(evidence, synthetic=_synthetic(evidence, params))
+
+
+def _targets(rows: pd.DataFrame, index: pd.DataFrame, classes: list[str]) -> np.ndarray:
+    nobody = pd.DataFrame({"image_id": [], "role": []}, dtype="str")
+    return artifacts.targets(artifacts.join_rows(rows, index, nobody, classes), classes)
+
+
+def _nuisances(rows: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
+    """What is known of each feature row's image besides its label, as text; "" where it is not."""
+    names = [name for name in (*NUISANCES, *artifacts.attribute_columns(index)) if name in index]
+    known = index[["image_id", *names]].astype("str")
+    known["folder"] = index["path"].str.rpartition("/")[0].astype("str")
+    return rows[["image_id"]].merge(known, on="image_id", how="left").fillna("")
+
+
+def _versions(then: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """By package: the version that a manifest names, and that of now, "" where it is not installed."""
+    found = {}
+    for name, version in then.items():
+        try:
+            found[name] = (version, metadata.version(name))
+        except metadata.PackageNotFoundError:
+            found[name] = (version, "")
+    return found
+
+
+def _synthetic(evidence: Evidence, params: Params) -> dict[str, list[Synthetic]]:
+    """What each resampler of the grid that makes rows makes in the first fold, with the seed of its arms."""
+    made = {}
+    for name in params.grid.resamplers:
+        entry = next(Entry("resamplers", name, params.resamplers[name], f"resamplers.{name}").each())
+        try:
+            found = _made(evidence, entry, params.fit.seed)
+        except PipelineError as error:
+            log.info("audit: no synthetic rows of %s to look at (%s)", name, error.what)
+            continue
+        if len(found.labels):
+            made[name] = [found]
+    return made
+
+
+def _made(evidence: Evidence, entry: Entry, seed: int) -> Synthetic:
+    if not evidence.multilabel:
+        known = evidence.targets >= 0
+        return _resampled(evidence, entry, evidence.targets, known, evidence.classes, (seed, evidence.fold))
+    each = []
+    for label, marks in enumerate(evidence.targets.T):
+        of_label = (seed, evidence.fold, label)
+        if {0, 1} <= set(marks[evidence.role() == "train"].tolist()):
+            one = _resampled(evidence, entry, marks, marks >= 0, arms.MARKS, of_label)
+            each.append(_with_label(one, label))
+    return _joined(each, evidence)
+
+
+def _resampled(
+    evidence: Evidence, entry: Entry, y: np.ndarray, known: np.ndarray, classes: Any, seed: tuple[int, ...]
+) -> Synthetic:
+    """What the training rows of the first fold become, or a sample of them where they are many."""
+    train = np.flatnonzero((evidence.role() == "train") & known)
+    rows = train[stratified(y[train])]
+    cases = Cases(evidence.features[evidence.file], y, evidence.groups, evidence.natural, classes)
+    resampled = fitting.prepare(cases, rows, entry, seed).resampled
+    real = len(resampled.kept)
+    space, parents = evidence.space(evidence.file), rows[resampled.parents]
+    found = Synthetic(
+        resampled.y[real:],
+        parents,
+        resampled.shares,
+        evidence.fold,
+        space,
+        notes=resampled.notes,
+        sample=len(rows) if len(rows) < len(train) else None,
+    )
+    some = np.linspace(0, len(parents) - 1, min(SURE, len(parents))).astype(int)
+    mixed = dataclasses.replace(found, parents=parents[some], shares=resampled.shares[some]).X
+    if np.allclose(mixed, resampled.X[real:][some], rtol=1e-3, atol=1e-3):
+        return found
+    return dataclasses.replace(found, written=np.array(resampled.X[real:]))
+
+
+def _with_label(one: Synthetic, label: int) -> Synthetic:
+    """The rows that have the label, of those with and without."""
+    has = one.labels == 1
+    written = None if one.written is None else one.written[has]
+    notes = {label: one.notes[1]} if 1 in one.notes else {}
+    labels = np.full(int(has.sum()), label)
+    return dataclasses.replace(
+        one, labels=labels, parents=one.parents[has], shares=one.shares[has], written=written, notes=notes
+    )
+
+
+def _joined(each: list[Synthetic], evidence: Evidence) -> Synthetic:
+    space = evidence.space(evidence.file)
+    if not each:
+        return Synthetic(np.zeros(0, int), np.zeros((0, 2), int), np.zeros(0, np.float32), evidence.fold, space)
+    written = [one.X for one in each] if any(one.written is not None for one in each) else []
+    return Synthetic(
+        np.concatenate([one.labels for one in each]),
+        np.concatenate([one.parents for one in each]),
+        np.concatenate([one.shares for one in each]),
+        evidence.fold,
+        space,
+        np.concatenate(written) if written else None,
+        {number: note for one in each for number, note in one.notes.items()},
+        max((one.sample for one in each if one.sample), default=None),
+    )
+
+
+def _map(evidence: Evidence) -> dict[str, np.ndarray]:
+    """What the page draws: rows of the first fold in two dimensions, and synthetic ones among them."""
+    if evidence.refused or not len(evidence.rows):
+        return {}
+    role, targets = evidence.role(), evidence.targets
+    strata = [
+        f"{one} {other}" for one, other in zip(role, targets.argmax(1) if targets.ndim == 2 else targets, strict=True)
+    ]
+    natural = np.flatnonzero(evidence.natural)
+    rows = natural[stratified(np.array(strata)[natural], MAPPED)]
+    some = {name: _some(made[0]) for name, made in evidence.synthetic.items()}
+    X = evidence.space(evidence.file)[rows]
+    coordinates, among = plane.project(X, {name: made.X for name, made in some.items()})
+    arrays = {
+        "coordinates": coordinates.astype(np.float32),
+        "rows": rows,
+        "image_id": evidence.rows["image_id"].to_numpy(str)[rows],
+        "role": role[rows],
+        "targets": targets[rows],
+        "classes": np.array(evidence.classes, str),
+    }
+    for name, made in some.items():
+        arrays |= {f"synthetic_{name}": among[name].astype(np.float32)}
+        arrays |= {f"synthetic_{name}_labels": made.labels, f"synthetic_{name}_parents": made.parents}
+    return arrays
+
+
+def _some(made: Synthetic) -> Synthetic:
+    few = stratified(made.labels, MAPPED_SYNTHETIC)
+    written = None if made.written is None else made.written[few]
+    return dataclasses.replace(
+        made, labels=made.labels[few], parents=made.parents[few], shares=made.shares[few], written=written
     )
 
 

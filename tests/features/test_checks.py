@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.features import checks
+from pipeline.features.auditing import evidence as seen
 
 IDS = [f"1.2.{number:03d}" for number in range(30)]
 FOLDS = ("fold-0", "fold-1")
@@ -157,13 +158,13 @@ def test_refused_files_leave_nothing_else_to_check():
 
 
 def test_a_share_at_the_threshold_is_still_ok():
-    assert checks.dead_dimensions(six_dead_dimensions(), 0.75).verdict == "ok"
-    assert checks.dead_dimensions(six_dead_dimensions(), 0.74).verdict == "look"
+    assert checks.CHECKS["dead_dimensions"](six_dead_dimensions(), 0.75).verdict == "ok"
+    assert checks.CHECKS["dead_dimensions"](six_dead_dimensions(), 0.74).verdict == "look"
 
 
 def test_features_that_are_all_dead_are_invalid_whatever_the_threshold():
     evidence = with_features(lambda values: values.fill(0))
-    assert checks.dead_dimensions(evidence, 1.0).verdict == "invalid"
+    assert checks.CHECKS["dead_dimensions"](evidence, 1.0).verdict == "invalid"
 
 
 def test_a_row_of_an_image_outside_the_split_and_a_second_row_are_counted():
@@ -171,39 +172,39 @@ def test_a_row_of_an_image_outside_the_split_and_a_second_row_are_counted():
     rows = evidence.rows.copy()
     rows.loc[0, "image_id"] = "foreign"
     rows.loc[1, "image_id"] = IDS[2]
-    finding = checks.row_count(dataclasses.replace(evidence, rows=rows), 0)
+    finding = checks.CHECKS["row_count"](dataclasses.replace(evidence, rows=rows), 0)
     assert finding.rows == sorted([IDS[0], IDS[1], IDS[2], "foreign"])
     assert "Without a feature row: 2; with several: 1; feature rows of other images: 1." in finding.finding
 
 
 def test_an_image_that_was_set_aside_after_the_split_is_not_missed():
     evidence = dataclasses.replace(row_lost(), expected=frozenset(IDS[:-1]))
-    assert checks.row_count(evidence, 0).verdict == "ok"
+    assert checks.CHECKS["row_count"](evidence, 0).verdict == "ok"
 
 
 def test_the_same_image_with_other_contents_is_out_of_order():
     evidence = clean()
     pictures = evidence.pictures.copy()
     pictures.loc[7, "fingerprint"] = "exported again"
-    assert checks.order(dataclasses.replace(evidence, pictures=pictures), 0).rows == [IDS[7]]
+    assert checks.CHECKS["order"](dataclasses.replace(evidence, pictures=pictures), 0).rows == [IDS[7]]
 
 
 def test_rows_beyond_the_end_of_the_pictures_are_out_of_order():
     evidence = dataclasses.replace(clean(), pictures=clean().pictures.iloc[:-2])
-    assert checks.order(evidence, 0).rows == IDS[28:]
+    assert checks.CHECKS["order"](evidence, 0).rows == IDS[28:]
 
 
 def test_a_patient_in_another_role_of_another_fold_is_fine():
     roles = clean().roles.groupby("group")["role"].nunique()
     assert (roles > 1).all()
-    assert checks.patients_across_roles(clean(), 0).verdict == "ok"
+    assert checks.CHECKS["patients_across_roles"](clean(), 0).verdict == "ok"
 
 
 @pytest.mark.parametrize("gone", ["made_from", "on_disk"])
 def test_features_without_a_known_origin_are_invalid(gone):
     evidence = clean()
     short = {"fold-0": evidence.on_disk["fold-0"]}
-    finding = checks.provenance(dataclasses.replace(evidence, **{gone: short}), 0)
+    finding = checks.CHECKS["provenance"](dataclasses.replace(evidence, **{gone: short}), 0)
     assert finding.verdict == "invalid"
     assert "fold-1: backbone" in finding.finding
 
@@ -216,7 +217,7 @@ def test_duplicates_are_exactly_the_rows_whose_values_occur_twice(values):
         rows=pd.DataFrame({"image_id": ids, "fingerprint": ids}, dtype="str").assign(view=0),
     )
     expected = sorted(ids[place] for place, value in enumerate(values) if values.count(value) > 1)
-    finding = checks.duplicate_rows(evidence, 0)
+    finding = checks.CHECKS["duplicate_rows"](evidence, 0)
     assert finding.rows == expected
     assert finding.value == pytest.approx(len(expected) / len(values))
 
@@ -233,9 +234,9 @@ def test_views_of_one_image_may_have_its_features_and_those_of_another_may_not()
     evidence = with_views((2, 5))
     for values in evidence.features.values():
         values[30] = values[2]
-    assert checks.duplicate_rows(evidence, 0).value == 0
+    assert checks.CHECKS["duplicate_rows"](evidence, 0).value == 0
     evidence.features["fold-0"][31] = evidence.features["fold-0"][2]
-    finding = checks.duplicate_rows(evidence, 0)
+    finding = checks.CHECKS["duplicate_rows"](evidence, 0)
     assert finding.value == pytest.approx(3 / 32)  # of image 2 the row and its view, and the view of image 5
     assert set(finding.rows) == {IDS[2], IDS[5]}
 
@@ -248,8 +249,8 @@ def test_a_view_that_stands_twice_or_without_its_image_is_counted():
     def alone(rows):
         return rows.drop(2).reset_index(drop=True)
 
-    assert checks.row_count(with_views(change=twice), 0).rows == [IDS[2]]
-    assert checks.row_count(with_views(change=alone), 0).rows == [IDS[2]]
+    assert checks.CHECKS["row_count"](with_views(change=twice), 0).rows == [IDS[2]]
+    assert checks.CHECKS["row_count"](with_views(change=alone), 0).rows == [IDS[2]]
 
 
 def test_a_view_before_the_pictures_or_of_other_contents_is_out_of_order():
@@ -260,17 +261,17 @@ def test_a_view_before_the_pictures_or_of_other_contents_is_out_of_order():
     def first(rows):
         return rows.iloc[[30, *range(30), 31]].reset_index(drop=True)
 
-    assert checks.order(with_views(change=of_an_older_file), 0).rows == [IDS[5]]
-    assert checks.order(with_views(change=first), 0).verdict == "invalid"
+    assert checks.CHECKS["order"](with_views(change=of_an_older_file), 0).rows == [IDS[5]]
+    assert checks.CHECKS["order"](with_views(change=first), 0).verdict == "invalid"
 
 
 def test_the_worst_drift_of_all_files_is_shown_and_none_is_said():
-    assert checks.drift(drifted(), 0.1).value == 0.2
-    assert checks.drift(drifted(), 0.2).verdict == "ok"
-    assert "embed.check: 0" in checks.drift(clean(), 0.1).finding
+    assert checks.CHECKS["drift"](drifted(), 0.1).value == 0.2
+    assert checks.CHECKS["drift"](drifted(), 0.2).verdict == "ok"
+    assert "embed.check: 0" in checks.CHECKS["drift"](clean(), 0.1).finding
 
 
 def test_features_are_looked_at_in_parts_as_well_as_at_once(monkeypatch):
     whole = {name: checks.run(plant(), THRESHOLDS) for name, (plant, *_) in PLANTED.items()}
-    monkeypatch.setattr(checks, "AT_ONCE", 3 * 8 * 4)  # three rows
+    monkeypatch.setattr(seen, "AT_ONCE", 3 * 8 * 4)  # three rows
     assert {name: checks.run(plant(), THRESHOLDS) for name, (plant, *_) in PLANTED.items()} == whole

@@ -77,7 +77,8 @@ def test_a_healthy_run_passes_every_check(settings):
     audit.run(settings)
     assert list(found()) == list(CHECKS)
     assert {check["verdict"] for check in found().values()} == {"ok"}
-    assert all(set(check) == {"value", "threshold", "verdict", "rows", "finding"} for check in found().values())
+    keys = {"value", "threshold", "verdict", "rows", "row_count", "finding", "figures"}
+    assert all(set(check) == keys for check in found().values())
     assert found()["dead_dimensions"]["threshold"] == 0.5
     assert found()["duplicate_rows"]["threshold"] == 0.01
     assert "All 23 images of the split have one feature row each." in artifacts.AUDIT_PAGE.read_text()
