@@ -85,7 +85,7 @@ def check_classes(given: Predictions | Multilabel, role: str, classes: Sequence[
 
 def in_index(images: pd.Series, index: pd.DataFrame) -> pd.DataFrame:
     """What the index says of each image; raises a PipelineError for one that it lacks."""
-    found = index.set_index("image_id").reindex(images)
+    found = index.set_index("image_id").reindex(images).rename_axis("image_id")
     if lacking := int(found["group"].isna().sum()):
         what = f"{lacking} predictions are of images that index.parquet lacks"
         raise PipelineError(artifacts.FITS, what, "run `dvc repro`, so that the fits follow the index")
