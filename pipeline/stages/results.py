@@ -38,9 +38,7 @@ def run(params: Params, form: Literal["csv", "json"] | None = None) -> None:
         f"* selected on validation by {', '.join(params.evaluate.select)}."
     )
     if TO_BASELINE in [column.header for column in printed.columns]:
-        print(
-            f"{TO_BASELINE.capitalize()}: how many of these figures are surely so, against the same head without resampling."
-        )
+        print(f"{TO_BASELINE.capitalize()}: which of these are surely other than of the same head without resampling.")
     if others:
         print(f"{others} more decisions, none above its arm or the best of it, stand in {path}.")
     for arm, failure in storage.load_json(artifacts.EVALUATION / "notes.json", "evaluate")["failed"].items():
