@@ -581,8 +581,8 @@ def save_audit(
     Args:
         checks: value, threshold, verdict, rows, row_count, finding and figures by check.
         tables: what a person should look at, by check.
-        arrays: of the map, if there is one: coordinates (M, 2), rows, image_id, role, targets, classes; and of each
-            resampler `synthetic_<name>` (s, 2), with `_labels` and `_parents` (s, 2).
+        arrays: of the map, if there is one: as of `features.auditing.projection.plane`, with image_id, role and targets
+            of each row, the names of the classes, and `features`, the file that it is of.
         root: the folder.
     """
     with storage.folder_atomic(root / AUDITED.name) as folder:

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline import artifacts, storage
 from pipeline.errors import PipelineError
 from pipeline.features import checks
-from pipeline.features.auditing import plane
+from pipeline.features.auditing import projection
 from pipeline.features.auditing.evidence import Evidence, Finding, Synthetic, stratified
 from pipeline.heads import arms, fitting
 from pipeline.heads.cases import Cases
@@ -22,7 +22,6 @@ from pipeline.report import audit_page
 
 log = logging.getLogger(__name__)
 LISTED = 200  # image ids of a check in audit.json
-MAPPED, MAPPED_SYNTHETIC = 10_000, 3_000  # rows on the map, and synthetic ones of each resampler
 NUISANCES = ("manufacturer", "laterality", "view", "bits_stored", "burned_in")
 SURE = 64  # synthetic rows that tell whether a resampler mixes two parents
 
@@ -35,7 +34,7 @@ def run(params: Params) -> None:
     """
     evidence = _evidence(params)
     found = checks.run(evidence, dataclasses.asdict(params.audit))
-    _save(found, _map(evidence))
+    _save(found, _map(evidence, found))
     content = storage.load_json(artifacts.AUDIT, "audit")["checks"]
     storage.write_atomic(artifacts.AUDIT_PAGE, audit_page.render(content, params.report.title).encode())
     _tell(found)
@@ -212,39 +211,23 @@ def _joined(each: list[Synthetic], evidence: Evidence) -> Synthetic:
     )
 
 
-def _map(evidence: Evidence) -> dict[str, np.ndarray]:
+def _map(evidence: Evidence, found: Mapping[str, Finding]) -> dict[str, np.ndarray]:
     """What the page draws: rows of the first fold in two dimensions, and synthetic ones among them."""
     if evidence.refused or not len(evidence.rows):
         return {}
-    role, targets = evidence.role(), evidence.targets
-    strata = [
-        f"{one} {other}" for one, other in zip(role, targets.argmax(1) if targets.ndim == 2 else targets, strict=True)
-    ]
-    natural = np.flatnonzero(evidence.natural)
-    rows = natural[stratified(np.array(strata)[natural], MAPPED)]
-    some = {name: _some(made[0]) for name, made in evidence.synthetic.items()}
-    X = evidence.space(evidence.file)[rows]
-    coordinates, among = plane.project(X, {name: made.X for name, made in some.items()})
-    arrays = {
-        "coordinates": coordinates.astype(np.float32),
-        "rows": rows,
+    named = {image for finding in found.values() if finding.verdict != "ok" for image in finding.rows}
+    wanted = np.where(evidence.rows["image_id"].isin(named), 2, 1) * evidence.natural
+    synthetic = {name: made[0] for name, made in evidence.synthetic.items()}
+    arrays = projection.plane(evidence.space(evidence.file), evidence.targets, wanted, synthetic)
+    rows = arrays["rows"]
+    return {
+        **arrays,
+        "features": np.array(evidence.file),
         "image_id": evidence.rows["image_id"].to_numpy(str)[rows],
-        "role": role[rows],
-        "targets": targets[rows],
+        "role": evidence.role()[rows],
+        "targets": evidence.targets[rows],
         "classes": np.array(evidence.classes, str),
     }
-    for name, made in some.items():
-        arrays |= {f"synthetic_{name}": among[name].astype(np.float32)}
-        arrays |= {f"synthetic_{name}_labels": made.labels, f"synthetic_{name}_parents": made.parents}
-    return arrays
-
-
-def _some(made: Synthetic) -> Synthetic:
-    few = stratified(made.labels, MAPPED_SYNTHETIC)
-    written = None if made.written is None else made.written[few]
-    return dataclasses.replace(
-        made, labels=made.labels[few], parents=made.parents[few], shares=made.shares[few], written=written
-    )
 
 
 def _split_of(backbone: dict[str, Any] | None) -> dict[str, str]:
