@@ -579,10 +579,11 @@ def save_audit(
     """Write audit.json, and under audit/ a CSV for each check with a table, and map.npz.
 
     Args:
-        checks: value, threshold, verdict, rows, row_count, finding and figures by check.
+        checks: value, threshold, verdict, rows, row_count, finding, question and figures by check.
         tables: what a person should look at, by check.
         arrays: of the map, if there is one: as of `features.auditing.projection.plane`, with image_id, role and targets
-            of each row, the names of the classes, and `features`, the file that it is of.
+            of each row, the names of the classes, `features`, the file that it is of, and as `named/CHECK` the
+            positions that a check names.
         root: the folder.
     """
     with storage.folder_atomic(root / AUDITED.name) as folder:

@@ -1,6 +1,7 @@
 """index, splits, pixels, backbone, features → audit.json, audit/."""
 
 import dataclasses
+import itertools
 import logging
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -49,6 +50,7 @@ def _save(found: Mapping[str, Finding], arrays: Mapping[str, np.ndarray]) -> Non
             "rows": finding.rows[:LISTED],
             "row_count": len(finding.rows),
             "finding": finding.finding,
+            "question": checks.CHECKS[name].__module__.rpartition(".")[2],
             "figures": finding.figures,
         }
         for name, finding in found.items()
@@ -215,18 +217,19 @@ def _map(evidence: Evidence, found: Mapping[str, Finding]) -> dict[str, np.ndarr
     """What the page draws: rows of the first fold in two dimensions, and synthetic ones among them."""
     if evidence.refused or not len(evidence.rows):
         return {}
-    named = {image for finding in found.values() if finding.verdict != "ok" for image in finding.rows}
-    wanted = np.where(evidence.rows["image_id"].isin(named), 2, 1) * evidence.natural
+    images, named = evidence.rows["image_id"], {name: each.rows for name, each in found.items() if each.rows}
+    wanted = np.where(images.isin(list(itertools.chain(*named.values()))), 2, 1) * evidence.natural
     synthetic = {name: made[0] for name, made in evidence.synthetic.items()}
     arrays = projection.plane(evidence.space(evidence.file), evidence.targets, wanted, synthetic)
     rows = arrays["rows"]
     return {
         **arrays,
         "features": np.array(evidence.file),
-        "image_id": evidence.rows["image_id"].to_numpy(str)[rows],
+        "image_id": images.to_numpy(str)[rows],
         "role": evidence.role()[rows],
         "targets": evidence.targets[rows],
         "classes": np.array(evidence.classes, str),
+        **{f"named/{name}": np.flatnonzero(images.iloc[rows].isin(ids)) for name, ids in named.items()},
     }
 
 

@@ -77,7 +77,7 @@ def test_a_healthy_run_passes_every_check(settings):
     audit.run(settings)
     assert list(found()) == list(CHECKS)
     assert {check["verdict"] for check in found().values()} == {"ok"}
-    keys = {"value", "threshold", "verdict", "rows", "row_count", "finding", "figures"}
+    keys = {"value", "threshold", "verdict", "rows", "row_count", "finding", "question", "figures"}
     assert all(set(check) == keys for check in found().values())
     assert found()["dead_dimensions"]["threshold"] == 0.5
     assert found()["duplicate_rows"]["threshold"] == 0.01

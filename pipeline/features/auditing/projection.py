@@ -50,8 +50,8 @@ def plane(
 
     Returns:
         `total` (): rows that might have been shown; `rows` (n,) int32: those that are; `pca`, `embedding` (n, 2)
-        float32; and of each resampler `NAME/total` (), `NAME/labels` (s,) int16, `NAME/parents` (s, 2) int32 positions
-        in `rows`, `NAME/shares` (s,) float32, `NAME/pca` and `NAME/embedding` (s, 2) float32. A synthetic row is shown
+        float32; and of each resampler, as `synthetic/RESAMPLER/…`, `total` (), `labels` (s,) int16, `parents` (s, 2)
+        int32 positions in `rows`, `shares` (s,) float32, `pca` and `embedding` (s, 2) float32. A synthetic row is shown
         if both of its parents are. Its principal components are its own; in the embedding, which has no place for a new
         row, it lies between its parents as it does among the features.
     """
@@ -69,7 +69,7 @@ def plane(
         if made.written is not None:
             between["pca"] = flat((made.written[few] - mean) @ axes[:2].T)
         own = {"total": np.array(len(made.labels)), "labels": made.labels[few].astype(np.int16), "parents": parents}
-        arrays |= {f"{name}/{key}": values for key, values in {**own, "shares": shares, **between}.items()}
+        arrays |= {f"synthetic/{name}/{key}": values for key, values in {**own, "shares": shares, **between}.items()}
     return arrays
 
 

@@ -98,10 +98,10 @@ def test_a_synthetic_row_lies_at_its_own_components_and_between_its_parents_in_t
     same = projection.plane(X, classes, np.ones(len(X), int), {"smote": Made(*vars(made).values())})
     made.written = written
     own = projection.plane(X, classes, np.ones(len(X), int), {"smote": made})
-    np.testing.assert_allclose(own["smote/pca"], same["smote/pca"], atol=1e-4)
+    np.testing.assert_allclose(own["synthetic/smote/pca"], same["synthetic/smote/pca"], atol=1e-4)
     first, second = found["embedding"][0], found["embedding"][3]
-    np.testing.assert_allclose(found["smote/embedding"][0], first + 0.25 * (second - first), rtol=1e-5)
-    assert found["smote/labels"].tolist() == [0, 0]
+    np.testing.assert_allclose(found["synthetic/smote/embedding"][0], first + 0.25 * (second - first), rtol=1e-5)
+    assert found["synthetic/smote/labels"].tolist() == [0, 0]
 
 
 def test_synthetic_rows_are_shown_where_both_parents_are(monkeypatch):
@@ -110,7 +110,7 @@ def test_synthetic_rows_are_shown_where_both_parents_are(monkeypatch):
     named = np.ones(len(X), int)
     named[4] = 0
     found = projection.plane(X, classes, named, {"smote": made})
-    assert (int(found["smote/total"]), found["smote/labels"].tolist()) == (2, [0])
-    assert found["rows"][found["smote/parents"][0]].tolist() == [0, 3]
+    assert (int(found["synthetic/smote/total"]), found["synthetic/smote/labels"].tolist()) == (2, [0])
+    assert found["rows"][found["synthetic/smote/parents"][0]].tolist() == [0, 3]
     monkeypatch.setattr(projection, "MOST_SYNTHETIC", 1)
-    assert len(projection.plane(X, classes, np.ones(len(X), int), {"smote": made})["smote/labels"]) == 1
+    assert len(projection.plane(X, classes, np.ones(len(X), int), {"smote": made})["synthetic/smote/labels"]) == 1
