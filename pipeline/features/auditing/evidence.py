@@ -94,6 +94,7 @@ class Evidence:
     synthetic: Mapping[str, Sequence[Synthetic]] = field(default_factory=dict)
     _spaces: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
     _neighbours: dict[str, approximate.Found] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def multilabel(self) -> bool:
@@ -165,6 +166,17 @@ class Evidence:
     def recall(self, name: str) -> float:
         """Share of the true nearest rows that `neighbours` has; 1 where the search is exact."""
         return self._searched(name).recall
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What several checks need, made by the first that asks for it.
+
+        Args:
+            name: under which it is kept.
+            make: makes it.
+        """
+        if name not in self._known:
+            self._known[name] = make()
+        return self._known[name]
 
     def picture(self, rows: np.ndarray) -> np.ndarray | None:
         """Pictures of feature rows as they lie in the store, (n, H, W) or (n, H, W, 3) uint8 or uint16.
