@@ -17,7 +17,12 @@ def files(standing: Standing, entered: Entries, how: Evaluate) -> dict[Path, pd.
     """metrics.json, comparison.csv, ranks.json and notes.json."""
     figures = {name: one.figures for name, one in standing.judged.items()}
     on = Terms(how.confidence, how.rope, entered.ratio)
-    notes = {"comparison": comparison.note(on), "failed": entered.failed, "unproven": sorted(standing.unproven)}
+    notes = {
+        "comparison": comparison.note(on),
+        "failed": entered.failed,
+        "unproven": sorted(standing.unproven),
+        "unit": entered.unit,
+    }
     return {
         artifacts.METRICS: {"selected": standing.selected, "arms": figures},
         artifacts.COMPARISON: comparison.compare(standing.judged, families(standing), on),

@@ -44,13 +44,14 @@ def worth(probability: np.ndarray, own: np.ndarray, at: np.ndarray) -> np.ndarra
 
 
 def _curve(one: Question, counts: Counts, confidence: float) -> pd.DataFrame:
-    at = thresholds(float(one.own.mean()))
+    prevalence = float(one.own.mean())
+    at = thresholds(prevalence)
     gains = worth(one.probability, one.own, at)
     with threadpool_limits(1, "blas"):  # as in `intervals`
         sums = counts.sums(np.column_stack([gains, np.ones(len(gains))]))
     with np.errstate(invalid="ignore"):  # a draw without a row where a label is known
         low, high = intervals.percentiles(sums[:, :-1] / sums[:, -1:], confidence)
-    everyone = worth(np.ones(len(gains)), one.own, at).mean(axis=0)
+    everyone = prevalence - (1 - prevalence) * at / (1 - at)
     return pd.DataFrame(
         {"class": one.name, "threshold": at, "model": gains.mean(axis=0), "all": everyone, "low": low, "high": high}
     )

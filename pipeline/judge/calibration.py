@@ -167,7 +167,7 @@ def _newton(X: np.ndarray, own: np.ndarray, offset: np.ndarray) -> np.ndarray:
     """Coefficients of greatest likelihood, (d,): Newton's steps, halved until the likelihood does not fall."""
     beta, here = np.zeros(X.shape[1]), _likelihood(offset, own)
     for _ in range(100):
-        share = 1 / (1 + np.exp(-(offset + X @ beta)))
+        share = np.exp(-np.logaddexp(0, -(offset + X @ beta)))  # of large scores, too
         hessian = (X * (share * (1 - share))[:, None]).T @ X
         step = np.linalg.lstsq(hessian, X.T @ (own - share), rcond=None)[0]
         while (there := _likelihood(offset + X @ (beta + step), own)) < here - 1e-9 and np.abs(step).max() > 1e-9:

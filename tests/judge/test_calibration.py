@@ -143,6 +143,18 @@ def test_logits_that_leave_no_doubt_have_no_slope(probability):
     assert np.isfinite(intercept)
 
 
+@settings(max_examples=100, deadline=None)
+@given(rows=st.integers(2, 60), seed=st.integers(0, 10**6), sharp=st.sampled_from([0.1, 1, 10, 100]))
+def test_slope_and_intercept_are_numbers_however_sure_the_model_is(rows, seed, sharp):
+    rng = np.random.default_rng(seed)
+    own = np.arange(rows) < rng.integers(1, rows)
+    logits = sharp * (rng.normal(size=rows) + own)
+    slope, intercept = recalibration(1 / (1 + np.exp(-logits.clip(-700, 700))), own)
+    parted = logits[own].min() >= logits[~own].max() or logits[own].max() <= logits[~own].min()
+    assert np.isfinite(intercept)
+    assert np.isfinite(slope) or parted or sharp > 1  # sharper ones may be equal once they are clipped
+
+
 def test_the_table_has_a_row_for_each_class_and_adds_up_to_the_figures_of_the_arm():
     rng = np.random.default_rng(0)
     given_ = rng.dirichlet(np.ones(3), 200)

@@ -248,6 +248,7 @@ def test_exams_are_judged_as_one_by_the_mean_of_their_images(given):
     expected = metrics.score(codes, pooled)
     assert {name: found[name] for name in metrics.METRICS} == pytest.approx(expected, rel=1e-5)
     predictions = read("predictions.csv")
+    assert json.loads((artifacts.EVALUATION / "notes.json").read_text())["unit"] == "exam"
     assert predictions["images"].tolist() == [3] * 40
     assert predictions["image_id"].tolist() == [f"{number:04d}" for number in tested.index[::3]]
     table = read("per_class.csv").query("arm == 'none-logistic'")

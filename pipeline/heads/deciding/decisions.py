@@ -91,7 +91,7 @@ class Cut:
         return np.where(probabilities[:, self.number] >= self.threshold, self.number, others.argmax(axis=1))
 
     def certainty(self, probabilities: np.ndarray) -> np.ndarray:
-        """Probability of the decided class, which another may exceed: what is cut out early is rarely certain."""
+        """Probability of the decided class: little where a low threshold brought it forward, whatever others have."""
         return np.take_along_axis(probabilities, self(probabilities)[:, None], axis=1)[:, 0]
 
 
