@@ -55,8 +55,9 @@ def check(arm: str, reference: str, known: Collection[str]) -> None:
     """Raise a PipelineError unless both are known, and two."""
     for name in (arm, reference):
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3) or sorted(known)
-            raise PipelineError("compare", f"there is no {name} among the fits", f"did you mean {' or '.join(near)}?")
+            near = difflib.get_close_matches(name, known, n=3)
+            remedy = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            raise PipelineError("compare", f"there is no {name} among the fits", remedy)
     if arm == reference:
         raise PipelineError("compare", f"{arm} is asked for twice", "name two arms or decisions")
 
