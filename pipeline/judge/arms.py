@@ -67,10 +67,10 @@ def judge(
     wanted = metrics.registry(kappa) | {OF_CLASS + name: metric for name, metric in metrics.CLASSWISE.items()}
     drawn, left_out = _draws(test, wanted, draws, seed, interval, like)
     point = metrics.point(test.predictions, wanted)
-    ends = {name: intervals.ends(drawn[name], point[name], left_out.get(name), confidence) for name in wanted}
+    ends = {name: intervals.ends(drawn[name], point[name], left_out.get(name), confidence) for name in metrics.METRICS}
     ends |= {name: intervals.centred(drawn[name], float(point[name]), confidence) for name in BIASED}
     table = classwise.table(
-        test.predictions, test.patients, _of_class(point), _of_class(drawn), _of_class(ends), confidence
+        test.predictions, test.patients, _of_class(point), _of_class(drawn), _of_class(left_out), confidence
     )
     low_high = {f"{name}{end}": ends[name][i] for name in metrics.METRICS for i, end in ((0, "_low"), (1, "_high"))}
     figures = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pipeline.judge import proportions
+from pipeline.judge import intervals, proportions
 from pipeline.judge.intervals import FEW
 from pipeline.judge.tally import Multilabel, Predictions
 
@@ -19,23 +19,24 @@ def table(
     patients: np.ndarray,
     point: Mapping[str, np.ndarray],
     draws: Mapping[str, np.ndarray],
-    areas: Mapping[str, Ends],
+    left_out: Mapping[str, np.ndarray],
     confidence: float,
 ) -> dict[str, np.ndarray]:
     """Columns (K,) of a table with one row per class or label.
 
-    Intervals of SHARES are those of `proportions`: at no number of rows do they have width zero. F1 is taken as the
-    share 2s / (1 + s) that is found and rightly so, s, of the rows that are of the class or are called so (F*; Hand et
-    al. 2021, doi:10.1007/s10994-021-05964-1). Intervals of AREAS are those of their draws; where these do not vary,
-    as of a class that ranks above all others, they are as wide as those of a share of patients of the rarer side: all
-    of m patients ranked right have a probability of at most share^m.
+    Intervals of SHARES are those of `proportions`: none has width zero. F1 is 2s / (1 + s) of the share s, of the rows
+    that are of the class or are called so, that are both (F*; Hand et al. 2021, doi:10.1007/s10994-021-05964-1).
+
+    Intervals of AREAS are those of their draws, wider where the class or the rest has few patients. Where draws do not
+    vary, as of a class that ranks above all others, they are those of a share of these patients: an area is a mean over
+    them of what lies between 0 and 1, and m such values are all 1 with a probability of at most their mean to the m.
 
     Args:
         given: predictions.
         patients: (n,) int, as `intervals.codes` gives them.
         point: figures of `metrics.CLASSWISE` by name, (K,).
         draws: of SHARES and AREAS by name, (draws, K).
-        areas: ends of AREAS by name.
+        left_out: the jackknife of AREAS by name, for BCa intervals; empty for percentiles.
         confidence: of the intervals.
 
     Returns:
@@ -59,7 +60,7 @@ def table(
             low, high = _of_share(name, values, draws[name], *held, confidence)
         elif name in AREAS:
             rarer = np.minimum(own, _patients(absent, patients))
-            low, high = _of_area(values, draws[name], areas[name], rarer, confidence)
+            low, high = _of_area(values, draws[name], left_out.get(name), rarer, confidence)
         else:
             continue
         columns |= {f"{name}_low": low, f"{name}_high": high}
@@ -75,9 +76,12 @@ def _of_share(
     return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
-def _of_area(values: np.ndarray, draws: np.ndarray, ends: Ends, patients: np.ndarray, confidence: float) -> Ends:
-    alike, wide = _variances(draws) < proportions.ALIKE, proportions.exact(values, patients, confidence)
-    low, high = (np.where(alike, one, other) for one, other in zip(wide, ends, strict=True))
+def _of_area(
+    values: np.ndarray, draws: np.ndarray, left_out: np.ndarray | None, patients: np.ndarray, confidence: float
+) -> Ends:
+    wide = proportions.exact(values, patients, confidence)
+    ends = intervals.ends(draws, values, left_out, confidence, patients)
+    low, high = (np.where(_variances(draws) < proportions.ALIKE, *of) for of in zip(wide, ends, strict=True))
     return low, high
 
 

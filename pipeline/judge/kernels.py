@@ -77,7 +77,7 @@ def ranges(
         Least and greatest true positive rate at each fpr, and precision at each recall, (2, blocks · WIDTH, m) float64
         each; NaN where a draw has no row of the class or no other, and for precision at recall 0.
     """
-    blocks, count, width = times.shape
+    blocks, _, width = times.shape
     roc = np.full((2, blocks * width, len(fpr)), np.nan)
     pr = np.full((2, blocks * width, len(recall)), np.nan)
     hits, alarms = np.zeros(len(ends) + 1), np.zeros(len(ends) + 1)
