@@ -78,29 +78,33 @@ class Isolated(Generic[Item, Result]):
         """
         done = 0
         while done < len(items):
-            child, whole = self._borrow(), False
+            (child, fresh), whole = self._borrow(), False
             try:
                 child.send(items[done:])
                 while done < len(items) and not child.ended:
                     result = child.receive(self.timeout)
                     if self._closed:
                         raise RuntimeError("the children were ended meanwhile")
+                    if isinstance(result, Died) and not fresh:
+                        break  # it may have ended before it saw the item, which a fresh child is given
+                    fresh = True
                     done += 1
                     whole = done == len(items) and not child.ended
                     yield result
             finally:
                 self._give_back(child, whole)
 
-    def _borrow(self) -> "_Child":
+    def _borrow(self) -> tuple["_Child", bool]:
+        """A child, and whether it is one that was not idle before."""
         if self._closed:
             raise RuntimeError("the children were ended already")
         with contextlib.suppress(IndexError):
             child = self._idle.pop()
-            if child.is_alive():  # no item is to blame for one that ended meanwhile
-                return child
+            if child.is_alive():
+                return child, False
         child = _Child(self.function, self.timeout, self.memory, self.warm)
         self._all.append(child)
-        return child
+        return child, True
 
     def _give_back(self, child: "_Child", whole: bool) -> None:
         if whole:

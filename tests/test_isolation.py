@@ -103,6 +103,20 @@ def test_a_child_that_ends_while_it_is_idle_costs_no_item():
         assert list(isolated.map([1])) == [1]
 
 
+def test_a_child_whose_end_while_it_was_idle_is_not_known_yet_costs_no_item(monkeypatch):
+    monkeypatch.setattr(isolation._Child, "is_alive", lambda _: True)
+    with Isolated(work, 20.0, MEMORY) as isolated:
+        (pid,) = isolated.map(["pid"])
+        os.kill(pid, signal.SIGKILL)
+        assert list(isolated.map([1, "kill", 2])) == [1, Died("SIGKILL"), 2]
+
+
+def test_an_item_that_ends_an_idle_child_and_a_fresh_one_is_to_blame():
+    with Isolated(work, 20.0, MEMORY) as isolated:
+        assert list(isolated.map([1])) == [1]
+        assert list(isolated.map(["kill", 2])) == [Died("SIGKILL"), 2]
+
+
 def test_threads_have_a_child_each():
     with Isolated(work, 20.0, MEMORY) as isolated:
         found = {}
