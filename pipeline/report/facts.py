@@ -46,7 +46,7 @@ def gather(results: Results) -> dict[str, str]:
         "the arm says otherwise behind its +.",
         "fairness": _fairness(results),
         "external": "Not done here: test and training images come from the same source.",
-        "internal": "Test images of patients who were neither trained nor selected on.",
+        "internal": "Images of patients who were neither trained nor selected on.",
         "features": f"Features of the whole image, by {_backbone(made)}; no other predictor.",
         "failures": "Confusion of classes, the worst errors and the least certain images stand on this page.",
         "files": "Weights under artifacts/backbone, the fitted head under artifacts/fits, with their checksums.",
@@ -113,7 +113,7 @@ def _test_set(results: Results) -> str:
         f"{row['class']} {words.count(int(row['n']))} of {words.count(int(row['patients']), 'patient')}"
         for row in results.counted
     ]
-    return f"Test cases: {', '.join(each)}."
+    return f"Test {results.unit}s: {', '.join(each)}."
 
 
 def _arm(fit: Mapping[str, Any]) -> str:

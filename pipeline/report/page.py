@@ -33,6 +33,7 @@ def render(results: Results) -> str:
         one=results.one,
         many=results.many,
         classes=results.classes,
+        unit=results.unit,
         names=results.names,
         select=results.settings.select,
         confidence=results.settings.confidence,

@@ -113,8 +113,10 @@ def reliability(bins: pd.DataFrame, plain: pd.DataFrame, name: str) -> Markup:
         plain: of that without its calibrator, drawn dashed; may be empty.
         name: of the class.
     """
-    drawing = Drawing((0, 1), (0, 1), ("probability", "frequency"))
-    drawing.line([0, 1], [0, 1], "soft", kind="rule")
+    reached = np.nanmax(bins[["probability", "high"]].to_numpy(float), initial=0)
+    top = next(top for top in (0.1, 0.2, 0.5, 1) if reached <= top or top == 1)  # a rare class stays below
+    drawing = Drawing((0, top), (0, top), ("probability", "frequency"))
+    drawing.line([0, top], [0, top], "soft", kind="rule")
     drawing.line(plain["probability"], plain["frequency"], "soft", "--")
     drawing.whiskers(bins["probability"], bins["low"], bins["high"], "accent")
     drawing.line(bins["probability"], bins["frequency"], "accent")
@@ -124,9 +126,9 @@ def reliability(bins: pd.DataFrame, plain: pd.DataFrame, name: str) -> Markup:
 
 def net_benefit(curve: pd.DataFrame, name: str) -> Markup:
     """Net benefit by threshold probability with its band: threshold, model, all (treating everybody), low, high."""
-    top = max(curve[["model", "all", "high"]].to_numpy(float).max(), 0.01)
+    top = 1.25 * max(np.nanmax(curve[["model", "all"]].to_numpy(float)), 0.001)
     last = curve["threshold"].max()
-    drawing = Drawing((0, last), (-0.3 * top, 1.05 * top), ("threshold probability", "net benefit"))
+    drawing = Drawing((0, last), (-0.3 * top, top), ("threshold probability", "net benefit"))
     drawing.line([0, last], [0, 0], "soft", kind="rule")
     drawing.line(curve["threshold"], curve["all"], "soft", "--")
     return _curve(drawing, curve, "threshold", "model").render(f"Net benefit of finding {name}")

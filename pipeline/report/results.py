@@ -18,6 +18,7 @@ class Settings:
     Attributes:
         title: of the page.
         images: the image folder, as given; it is not shown.
+        unit: what is judged as one: image, exam or patient.
         gallery: whether pictures of patients and image ids may be shown.
         select: the metrics that selected on validation, in their order.
         kappa: weighting of kappa; with `none` the classes have no order, as two classes or labels have none.
@@ -28,6 +29,7 @@ class Settings:
 
     title: str
     images: str
+    unit: str
     gallery: bool
     select: Sequence[str]
     kappa: str
@@ -56,7 +58,7 @@ class Results:
         notes: notes.json, what to know of comparisons, and the arms that failed.
         ranks: ranks.json, mean ranks over folds by metric.
         per_class: per_class.csv.
-        tested: predictions.csv, image_id and actual class of what the selected arm was tested on.
+        tested: predictions.csv, what the selected arm was tested on: image_id of the first of `images`, actual class.
         confusion: confusion.json.
         roc: roc.csv, of the selected arm.
         pr: pr.csv, of the selected arm.
@@ -127,9 +129,20 @@ class Results:
         return "label" if self.task == "multilabel" else "class"
 
     @property
+    def unit(self) -> str:
+        """What is judged as one."""
+        return self.settings.unit
+
+    @property
     def many(self) -> str:
         """What several are called."""
         return "labels" if self.task == "multilabel" else "classes"
+
+    @property
+    def own_probabilities(self) -> str:
+        """Whose probabilities the selected arm's are: those of itself, or of the arm that it only decides otherwise."""
+        known = set(self.calibration["arm"]) if len(self.calibration) else set()
+        return self.selected if self.selected in known else decisions.arm_of(self.arms)[self.selected]
 
     @property
     def plain(self) -> str | None:

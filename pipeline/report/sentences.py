@@ -1,6 +1,7 @@
 """The sentences of the page: verdicts, what they rest on, and the signs of collapse."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.report.words import absent, count, difference, estimate, number, percent, probability
@@ -66,19 +67,34 @@ def verdict(selected: str, baseline: str | None, arms: int, gain: Mapping[str, A
     return f"{chosen}, {endings[gain['verdict']]}"
 
 
-def measured(figures: Mapping[str, Any], names: Mapping[str, str], images: int, patients: int, folds: int) -> str:
+@dataclass(frozen=True)
+class Tested:
+    """Of how many the selected arm was asked, each counted once: units, their images, and the patients of these."""
+
+    unit: str
+    units: int
+    images: int
+    patients: int
+
+    def __str__(self) -> str:
+        """1,000 test images of 400 patients; 500 test exams (1,000 images) of 400 patients."""
+        own = count(self.units, f"test {self.unit}")
+        more = "" if self.unit == "image" else f" ({count(self.images, 'image')})"
+        return own + more + ("" if self.unit == "patient" else f" of {count(self.patients, 'patient')}")
+
+
+def measured(figures: Mapping[str, Any], names: Mapping[str, str], tested: Tested, folds: int) -> str:
     """On 1,000 test images of 400 patients: macro-F1 0.61 (0.55–0.67), ….
 
     Args:
         figures: test figures of the selected arm, as in metrics.json.
         names: by metric.
-        images: distinct test images over all folds.
-        patients: distinct patients of these.
+        tested: on what.
         folds: whose test predictions are pooled.
     """
     pooled = f" ({folds} folds, pooled)" if folds > 1 else ""
     values = ", ".join(f"{names[key]} {estimate(figures, key)}" for key in HEADLINE)
-    return f"On {count(images, 'test image')} of {count(patients, 'patient')}{pooled}: {values}."
+    return f"On {tested}{pooled}: {values}."
 
 
 def stands_behind(many: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -129,30 +145,39 @@ def positive(arm: str, row: Mapping[str, Any], other: Mapping[str, Any], figures
         figures: its test figures, as in metrics.json.
     """
     return (
-        f"{row['class']} is the positive class ({percent(row['n'] / row['rows'])} of the test images): {arm} has "
+        f"{row['class']} is the positive class ({percent(row['n'] / row['rows'])} of the test cases): {arm} has "
         f"sensitivity {estimate(row, 'recall')}, specificity {estimate(other, 'recall')}, "
         f"AUC {estimate(figures, 'auc')} and average precision {estimate(figures, 'average_precision')}."
     )
 
 
+def size(row: Mapping[str, Any], unit: str, distinct: int) -> str:
+    """25 test images, 20 patients; what was tested several times is told apart from its predictions.
+
+    Args:
+        row: of per_class.csv.
+        unit: what is judged as one.
+        distinct: of these, each counted once.
+    """
+    told = f"{count(distinct, f'test {unit}')}, {count(int(row['patients']), 'patient')}"
+    return told + (f", {count(int(row['n']), 'prediction')}" if row["n"] > distinct else "")
+
+
 def rarest(
-    kind: str, arm: str, row: Mapping[str, Any], other: str, before: Mapping[str, Any] | None, images: int
+    named: str, arm: str, row: Mapping[str, Any], other: str, before: Mapping[str, Any] | None, of_size: str
 ) -> str:
     """What happens to the rarest class, by the arms' rows of per_class.csv for it.
 
     Args:
-        kind: class or label.
+        named: class A, or label A.
         arm: the selected one.
         row: its row.
         other: what it is compared with, with its article.
         before: the other's row, if there is one.
-        images: distinct test images of the class.
+        of_size: how many there are.
     """
-    size = f"{count(images, 'test image')}, {count(int(row['patients']), 'patient')}"
-    if row["n"] > images:
-        size += f", {count(int(row['n']), 'prediction')}"
     told = [_found(arm, row), *([_found(other, before)] if before is not None else [])]
-    return f"The rarest {kind} {row['class']} ({size}): {'; '.join(told)}."
+    return f"The rarest {named} ({of_size}): {'; '.join(told)}."
 
 
 def _found(arm: str, row: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import ArrayLike
 
-LEFT, BOTTOM, RIGHT, TOP = 34, 30, 6, 6  # px around the frame, for ticks and labels
+LEFT, BOTTOM, RIGHT, TOP = 42, 30, 6, 6  # px around the frame, for ticks and labels
 DASHES = {"-": "", "--": ' stroke-dasharray="5 3"', ":": ' stroke-dasharray="1.5 2.5"'}
 
 

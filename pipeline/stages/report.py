@@ -29,8 +29,6 @@ TEXT = {
     "cases": ("image_id", "actual", "predicted", "kind"),
 }  # columns that hold text, for a class may be called 1 or NA; the others are numbers
 
-COMING = ("reliability", "calibration", "net_benefit", "groups", "subgroups", "cases")
-
 
 def run(params: Params) -> None:
     """Load, render, save; the last words say who won and where to read more."""
@@ -100,6 +98,7 @@ def _settings(params: Params) -> Settings:
     return Settings(
         title=params.report.title,
         images=params.data.images,
+        unit=params.evaluate.unit or params.fit.unit,
         gallery=params.report.gallery,
         select=params.evaluate.select,
         kappa=params.evaluate.kappa,
@@ -116,8 +115,6 @@ def _settings(params: Params) -> Settings:
 
 def _table(name: str) -> pd.DataFrame:
     path = artifacts.COMPARISON if name == "comparison" else artifacts.EVALUATION / f"{name}.csv"
-    if not path.exists() and name in COMING:
-        return pd.DataFrame()
     if not path.exists():
         raise PipelineError(path, "is missing", "run `dvc repro evaluate`")
     table = pd.read_csv(path, dtype="str", keep_default_na=False)

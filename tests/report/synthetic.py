@@ -30,13 +30,17 @@ def write(
     verdicts: dict[str, str] | None = None,
     decisions: Sequence[str] = (),
     failed: dict[str, dict[str, str]] | None = None,
+    several: bool = False,
 ) -> None:
     """Write all that the report reads under artifacts/ of the current folder.
 
-    `decisions` are names of variants, such as `none-logistic+tilt`, which come between the arms by their figures.
+    `decisions` are names of variants, such as `none-logistic+tilt`, which come between the arms by their figures;
+    with `several`, an image may have several of the classes.
     """
     rng = np.random.default_rng(0)
     index = _index(classes, rng)
+    if several:
+        index = _with_marks(index, classes, rng)
     artifacts.save_index(index)
     _save_splits(index, classes, folds, rng)
     for name in ["shared"] if frozen else [f"fold-{fold}" for fold in range(folds)]:
@@ -100,6 +104,15 @@ def _index(classes: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(columns).assign(**numbers, signed=False, derived=False, secondary=False)
 
 
+def _with_marks(index: pd.DataFrame, classes: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
+    """A column per label: that which the image has, a tenth of the others, and some that are not known."""
+    marks = index["label"].to_numpy()[:, None] == np.array(classes, dtype=object)
+    marks = np.where(rng.random(marks.shape) < 0.1, 1, marks.astype(int))
+    marks = np.where(~marks.astype(bool) & (rng.random(marks.shape) < 0.05), artifacts.MISSING, marks)
+    labels = artifacts.joint_labels(marks, classes)
+    return index.assign(label=labels, **{artifacts.LABEL + name: marks[:, n] for n, name in enumerate(classes)})
+
+
 def _save_splits(index: pd.DataFrame, classes: Sequence[str], folds: int, rng: np.random.Generator) -> None:
     rows, described = [], []
     for fold in range(folds):
@@ -112,7 +125,7 @@ def _save_splits(index: pd.DataFrame, classes: Sequence[str], folds: int, rng: n
             roles[name] = {
                 "images": len(here),
                 "patients": here["group"].nunique(),
-                "classes": here["label"].value_counts().reindex(list(classes), fill_value=0).to_dict(),
+                "classes": {name: int(_has(here, name).sum()) for name in classes},
             }
         described.append({"fold": fold, "roles": roles, "worst_drift": 0.034, "worst_class": classes[0]})
     summary = {"seed": 0, "classes": list(classes), "folds": described, "warnings": []}
@@ -219,12 +232,15 @@ def _save_evaluation(
     )
     # 5 images have no features, so that fewer are tested than the splits hold.
     tested = index.iloc[5:].rename(columns={"label": "actual"})
-    tested.assign(predicted=tested["actual"])[["image_id", "actual", "predicted"]].to_csv(
+    tested.assign(predicted=tested["actual"], images=1)[["image_id", "images", "actual", "predicted"]].to_csv(
         folder / "predictions.csv", index=False
     )
     matrix = rng.integers(0, 12, (len(classes), len(classes))) + np.diag(40 * np.arange(1, len(classes) + 1))
+    if artifacts.label_columns(index):
+        matrix = np.tile([[300, 12], [5, 20]], (len(classes), 1, 1))
     storage.save_json(folder / "confusion.json", {**{arm: matrix.tolist() for arm in arms}, "classes": list(classes)})
-    told = [name for number, name in enumerate(classes) if len(classes) > 2 or number]
+    both = len(classes) > 2 or bool(artifacts.label_columns(index))
+    told = [name for number, name in enumerate(classes) if both or number]
     _save_curves(folder, index, told, arms, selected)
     _save_parts(folder, tested, [arm for arm in arms if arm == of[arm]])
     ranks = {arm: 1 + 0.9 * number for number, arm in enumerate(arms)}
@@ -264,7 +280,7 @@ def _save_curves(folder: Path, index: pd.DataFrame, told: Sequence[str], arms: S
     grid, points, thresholds = np.linspace(0, 1, 400), np.linspace(0.05, 0.95, 8), np.linspace(0.01, 0.99, 30)
     parts: dict[str, list[pd.DataFrame]] = {"roc": [], "pr": [], "reliability": [], "net_benefit": []}
     for name, power in zip(told, np.linspace(0.1, 0.6, len(told)), strict=True):
-        share, rise = (index["label"] == name).mean(), grid**power
+        share, rise = _has(index, name).mean(), grid**power
         falls, treated = 1 - 0.7 * grid * rise, share - (1 - share) * thresholds / (1 - thresholds)
         drawn = {
             "roc": {"fpr": grid, "tpr": rise, "low": rise - 0.05, "high": np.minimum(rise + 0.05, 1)},
@@ -308,14 +324,20 @@ def _save_parts(folder: Path, tested: pd.DataFrame, arms: Sequence[str]) -> None
     pd.concat([errors, doubts])[order].to_csv(folder / "cases.csv", index=False)
 
 
+def _has(index: pd.DataFrame, name: str) -> pd.Series:
+    column = artifacts.LABEL + name
+    return index[column] == artifacts.PRESENT if column in index else index["label"] == name
+
+
 def _class_row(index: pd.DataFrame, arm: str, name: str, selected: bool) -> dict[str, object]:
-    mine = index[index["label"] == name]
+    mine = index[_has(index, name)]
     recall = 0.56 if selected else 0.12
     return {
         "arm": arm, "class": name, "n": len(mine), "rows": len(index),
         "patients": mine["group"].nunique(), "predicted": len(mine) + 7,
         "recall": recall, "recall_low": recall - 0.1, "recall_high": recall + 0.2, "specificity": 0.9,
         "precision": 0.4, "f1": 0.45, "f1_low": 0.3, "f1_high": 0.6, "prevalence_ratio": 1.3,
+        "auc": 0.9, "auc_low": 0.85, "auc_high": 0.95, "average_precision": 0.5,
         "few": mine["group"].nunique() < 20,
     }  # fmt: skip
 

@@ -69,7 +69,9 @@ ROW |= {"predicted": 1032, "precision": 0.4}
 
 def test_the_rarest_class_is_told_for_both_arms_with_intervals_and_how_often_they_predict_it():
     never = {**ROW, "recall": 0.0, "recall_low": 0.0, "recall_high": 0.0, "predicted": 0, "precision": float("nan")}
-    assert sentences.rarest("class", "smote-mlp", ROW, "the baseline none-mlp", never, 25) == (
+    assert sentences.rarest(
+        "class A", "smote-mlp", ROW, "the baseline none-mlp", never, sentences.size(ROW, "image", 25)
+    ) == (
         "The rarest class A (25 test images, 20 patients): "
         "smote-mlp finds 14 of 25, recall 0.56 (0.40–0.70), and predicts it 1,032 times, precision 0.40; "
         "the baseline none-mlp finds 0 of 25, recall 0.00 (0.00–0.00), and predicts it 0 times."
@@ -77,7 +79,9 @@ def test_the_rarest_class_is_told_for_both_arms_with_intervals_and_how_often_the
 
 
 def test_images_that_were_tested_several_times_are_told_apart_from_their_predictions():
-    assert sentences.rarest("class", "smote-mlp", {**ROW, "predicted": 1}, "", None, 5) == (
+    assert sentences.rarest(
+        "class A", "smote-mlp", {**ROW, "predicted": 1}, "", None, sentences.size(ROW, "image", 5)
+    ) == (
         "The rarest class A (5 test images, 20 patients, 25 predictions): "
         "smote-mlp finds 14 of 25, recall 0.56 (0.40–0.70), and predicts it 1 time, precision 0.40."
     )
@@ -88,7 +92,7 @@ def test_two_classes_are_told_as_sensitivity_and_specificity_of_the_positive_one
     other = {"class": "normal", "recall": 0.9, "recall_low": 0.85, "recall_high": 0.94}
     figures = {"auc": 0.8, "auc_low": 0.7, "auc_high": 0.9, "average_precision": 0.5}
     assert sentences.positive("smote-mlp", own, other, figures) == (
-        "PNEUMONIA is the positive class (10 % of the test images): smote-mlp has sensitivity 0.56 (0.40–0.70), "
+        "PNEUMONIA is the positive class (10 % of the test cases): smote-mlp has sensitivity 0.56 (0.40–0.70), "
         "specificity 0.90 (0.85–0.94), AUC 0.80 (0.70–0.90) and average precision 0.50."
     )
 
@@ -114,3 +118,16 @@ def test_classes_with_few_patients_are_named_with_their_number():
         "Few test patients: a (4), b (1)."
     )
     assert sentences.few([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("tested", "told"),
+    [
+        (("image", 1000, 1000, 400), "On 1,000 test images of 400 patients (3 folds, pooled): macro-F1 0.60"),
+        (("exam", 500, 1000, 1), "On 500 test exams (1,000 images) of 1 patient (3 folds, pooled): macro-F1 0.60"),
+        (("patient", 400, 1000, 400), "On 400 test patients (1,000 images) (3 folds, pooled): macro-F1 0.60"),
+    ],
+)
+def test_what_was_judged_as_one_is_told_with_its_images(tested, told):
+    figures = dict.fromkeys(sentences.HEADLINE, 0.6)
+    assert sentences.measured(figures, NAMES, sentences.Tested(*tested), 3).startswith(told)

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline.report import plots, tables
+from pipeline.report import plots, tables, words
 from pipeline.report.results import Results
 
 SHOWN = 4  # classes whose curves are shown without a click, the rarest first
@@ -22,29 +22,33 @@ def of(results: Results) -> dict[str, Any]:
         "more_panels": found[SHOWN:],
         "banded": "low" in results.roc,
         "plain": results.plain,
-        "calibration": tables.records(results.calibration, arm=results.selected),
+        "calibration": tables.records(results.calibration, arm=results.own_probabilities),
         "calibration_plain": tables.records(results.calibration, arm=results.plain) if results.plain else [],
-        "every_calibration": [row for row in tables.records(results.calibration) if row["arm"] in results.leading],
+        "every_calibration": [
+            row
+            for row in tables.records(results.calibration)
+            if row["arm"] in results.leading and row["class"] in drawn[:SHOWN]
+        ],
     }
 
 
-def panels_of(results: Results, name: str, row: dict[str, Any]) -> list[tuple[str, Markup]]:
-    """Title and figure of each curve that there is of a class."""
-    known = row["rows"] or 1
+def panels_of(results: Results, name: str, row: dict[str, Any]) -> list[tuple[str, str, Markup]]:
+    """Title, figure in numbers and drawing of each curve that there is of a class."""
     bins = _of(results.reliability, name)
-    curves = {
-        "ROC": (_of(results.roc, name), lambda points: plots.roc(points, name)),
-        "Precision-recall": (
+    own = bins[bins["arm"] == results.selected] if len(bins) else bins
+    other = bins[bins["arm"] != results.selected] if len(bins) else bins
+    drawn = [
+        ("ROC", f"AUC {words.estimate(row, 'auc')}", _of(results.roc, name), plots.roc),
+        (
+            "Precision-recall",
+            f"AP {words.estimate(row, 'average_precision')}",
             _of(results.pr, name),
-            lambda points: plots.precision_recall(points, name, row["n"] / known),
+            lambda points, name: plots.precision_recall(points, name, row["n"] / max(row["rows"], 1)),
         ),
-        "Reliability": (
-            bins[bins["arm"] == results.selected] if len(bins) else bins,
-            lambda points: plots.reliability(points, bins[bins["arm"] != results.selected], name),
-        ),
-        "Net benefit": (_of(results.net_benefit, name), lambda points: plots.net_benefit(points, name)),
-    }
-    return [(title, draw(points)) for title, (points, draw) in curves.items() if len(points)]
+        ("Reliability", "", own, lambda points, name: plots.reliability(points, other, name)),
+        ("Net benefit", "", _of(results.net_benefit, name), plots.net_benefit),
+    ]
+    return [(title, figure, draw(points, name)) for title, figure, points, draw in drawn if len(points)]
 
 
 def _of(table: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -49,10 +49,17 @@ def _other(results: Results) -> tuple[str | None, str]:
 
 
 def _measured(results: Results) -> str:
-    images = set(results.tested["image_id"])
-    patients = {row["group"] for row in tables.records(results.index) if row["image_id"] in images}
+    tested = results.tested.drop_duplicates("image_id")  # with repeated splits, an image is tested several times
+    groups = results.index.set_index("image_id")["group"]
     judged = results.metrics["arms"][results.selected]
-    return sentences.measured(judged["test"], results.names, len(images), len(patients), len(judged["folds"]))
+    return sentences.measured(
+        judged["test"],
+        results.names,
+        sentences.Tested(
+            results.unit, len(tested), int(tested["images"].sum()), groups.reindex(tested["image_id"]).nunique()
+        ),
+        len(judged["folds"]),
+    )
 
 
 def _better(results: Results, called: str, gains: Mapping[str, Any]) -> list[str]:
@@ -79,10 +86,10 @@ def _positive(results: Results) -> list[str]:
 
 def _rare(results: Results, called: str, before: Mapping[str, Any] | None) -> list[str]:
     mine = results.rarest[results.selected]
-    # With repeated splits, per_class.csv counts an image several times.
-    rows = tables.by_class(results.index, results.classes)
-    images = rows.loc[rows["label"] == mine["class"], "image_id"].isin(results.tested["image_id"]).sum()
-    told = [sentences.rarest(results.one, results.selected, mine, called, before, images)]
+    known = tables.by_class(results.index, results.classes)
+    distinct = known.loc[known["label"] == mine["class"], "image_id"].isin(results.tested["image_id"]).sum()
+    size = sentences.size(mine, results.unit, distinct)
+    told = [sentences.rarest(f"{results.one} {mine['class']}", results.selected, mine, called, before, size)]
     return [*told, *([sentences.few([mine])] if mine["few"] == "True" else [])]
 
 
@@ -113,7 +120,7 @@ def _toned(tone: str, texts: list[str]) -> list[dict[str, str]]:
 def _looks(results: Results) -> list[str]:
     untested = [row["class"] for row in results.counted if not row["n"]]
     kind = "with label" if results.task == "multilabel" else "of class"
-    noted = [f"no test image {kind} {', '.join(untested)}: nothing is known of it"] if untested else []
+    noted = [f"no test {results.unit} {kind} {', '.join(untested)}: nothing is known of it"] if untested else []
     if poor := training.collapsed(results.histories):
         noted.append(f"training: the epoch that was kept of {', '.join(poor)} has signs of collapse; see Training")
     noted += [f"split: {warning}" for warning in results.split_summary["warnings"]]
