@@ -95,7 +95,7 @@ def in_index(images: pd.Series, index: pd.DataFrame) -> pd.DataFrame:
 def rows_of(predictions: pd.DataFrame, role: str, index: pd.DataFrame) -> Rows:
     """The rows of one role as arrays; raises a PipelineError for an image that the index lacks."""
     here, classes = predictions.query("role == @role"), class_names(predictions)
-    groups = in_index(here["image_id"], index)["group"].to_numpy()
+    groups = in_index(here["image_id"], index[["image_id", "group"]])["group"].to_numpy()
     marks = mark_columns(here)
     labels = (
         here[marks] if marks else pd.Series(pd.Categorical(here["label"], categories=classes).codes, dtype=np.int64)

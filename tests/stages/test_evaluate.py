@@ -645,3 +645,31 @@ def test_labels_have_thresholds_and_a_prior_of_their_own(of_labels):
     assert table.loc["none-logistic+cost", "predicted"].tolist() == present.tolist()
     assert content["smote-logistic+prior"]["test"]["auc"] == pytest.approx(content["smote-logistic"]["test"]["auc"])
     assert list(read("reject.csv").columns[-2:]) == ["rejected_Mass", "rejected_Nodule"]
+
+
+def test_each_label_is_told_how_far_it_can_be_trusted(of_labels):
+    evaluate.run(judging(of_labels, subgroups=["modality"]))
+    assert read("calibration.csv")["class"].tolist() == LABELS * 2
+    assert read("reliability.csv")["class"].unique().tolist() == LABELS
+    assert read("net_benefit.csv")["class"].unique().tolist() == LABELS
+    worst, test = read("cases.csv"), fitted_labels(2.0).set_index("image_id")
+    assert set(worst["actual"]) <= {"Mass", "no Mass", "Nodule", "no Nodule"}
+    for row in worst[worst["kind"] == "error"].to_dict("records"):
+        label = row["actual"].removeprefix("no ")
+        assert test.loc[row["image_id"], f"y_{label}"] == (0 if row["actual"].startswith("no ") else 1)
+        assert (test.loc[row["image_id"], f"p_{label}"] > 0.5) == (not row["predicted"].startswith("no "))
+    of = read("subgroups.csv")
+    nodules = int((test.query("role == 'test'")["y_Nodule"] == 1).sum())
+    assert of[["n", "events"]].drop_duplicates().to_numpy().tolist() == [[120, nodules]]
+
+
+def test_what_was_learned_as_one_is_judged_as_one_unless_said_otherwise(given):
+    write_units()
+    for arm, strength in ARMS.items():
+        table = artifacts.load_fit(arm)[0].iloc[::3].reset_index(drop=True)
+        write_fit(arm, table.assign(p_A=strength / 8, p_B=0.25, p_C=0.75 - strength / 8))
+    of_exams = dataclasses.replace(given, fit=dataclasses.replace(given.fit, unit="exam"))
+    evaluate.run(of_exams)
+    assert read("predictions.csv")["images"].tolist() == [3] * 40
+    evaluate.run(judging(of_exams, unit="patient"))
+    assert read("predictions.csv")["images"].tolist() == [6] * 20
