@@ -5,6 +5,7 @@ import importlib
 import logging
 import os
 import sys
+import time
 
 from pipeline import params
 from pipeline.errors import PipelineError
@@ -23,10 +24,13 @@ COMMANDS = {
     "audit": ("pipeline.stages.audit", "check whether the cached features can be trusted"),
     "report": ("pipeline.stages.report", "write artifacts/report.html"),
     "use": ("pipeline.stages.use", "write the values of a recipe into params.yaml"),
+    "experiments": ("pipeline.stages.experiments", "run a plan of experiments, and print one table"),
     "import-features": ("pipeline.stages.import_features", "take features from elsewhere in place of images"),
     "results": ("pipeline.stages.results", "print the arms with their intervals"),
     "compare": ("pipeline.stages.compare", "print how one arm or decision differs from another, and how surely"),
 }
+
+TIMED = ("index", "split", "pixels", "finetune", "embed", "fit", "evaluate", "audit", "report", "import-features")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument(
                 "file", help=".npy, .npz, .parquet or .csv; section data of params.yaml names its columns"
             )
+        if name == "experiments":
+            command.add_argument("file", help="a plan, such as experiments/demo.yaml")
         if name == "use":
             command.add_argument(
                 "recipe", help="a YAML of what differs from params.yaml, or the name of one in recipes/"
@@ -63,12 +69,14 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("paths", nargs="+", metavar="PATH", help=paths)
             command.add_argument("--out", default="show.png", metavar="FILE.png", help="default: show.png")
     chosen = vars(parser.parse_args(arguments))
-    module = COMMANDS[chosen.pop("command")][0]
+    name, started = chosen.pop("command"), time.monotonic()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         values = params.load()
         named.check(values)
-        importlib.import_module(module).run(values, **chosen)
+        importlib.import_module(COMMANDS[name][0]).run(values, **chosen)
+        if name in TIMED:
+            _note(" ".join(filter(None, [name, chosen.get("arm")])), time.monotonic() - started)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -78,6 +86,13 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _note(stage: str, seconds: float) -> None:
+    """Imported here, since what needs no artifacts should not wait for pandas; a stage has imported it already."""
+    from pipeline import artifacts
+
+    artifacts.note_seconds(stage, seconds)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ def rewrite(text: str, changes: Mapping[tuple[str, ...], Any], expected: Mapping
         PipelineError: the text is laid out so that the values can't be put in, as with anchors.
     """
     root = YAML(typ="safe", pure=True).compose(text)
-    edits = [_edit(text, root, path, value) for path, value in changes.items()]
-    for start, end, new in sorted(edits[::-1], key=lambda edit: edit[0], reverse=True):  # from the end: places stay
+    edits = [_edit(text, root, path, value) for path, value in changes.items()]  # the last first: places stay
+    for _, (start, end, new) in sorted(enumerate(edits), key=lambda one: (one[1][0], one[0]), reverse=True):
         text = text[:start] + new + text[end:]
     try:
         same = repr(YAML(typ="safe", pure=True).load(text)) == repr(expected)
