@@ -50,6 +50,15 @@ def test_where_friedman_tells_nothing_all_are_one_clique():
     assert [sorted(clique) for clique in of["cliques"]] == [["a", "b", "c", "d"]]
 
 
+def test_nemenyi_is_asked_only_where_friedman_tells_something():
+    values = np.random.default_rng(32).random((4, 5))
+    (of,) = ranks.table({"kappa": dict(zip("abcd", values, strict=True))}, 0.95).values()
+    first, *_, last = of["ranks"].values()
+    assert of["p"] > 0.05
+    assert last - first > of["critical_difference"]
+    assert len(of["cliques"]) == 1
+
+
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 7, 8, 9, 10])
 def test_quantiles_are_those_of_the_source(count):
     # table 5 (a) of Demšar 2006: q / sqrt(2) at 0.05
