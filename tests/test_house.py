@@ -41,7 +41,7 @@ def allowed(importer: str, imported: Path) -> bool:
         return target in {*FOUNDATION, "heads", "judge"}
     if importer == "stages":
         return target in {*FOUNDATION, *ROOMS, "contest"}
-    return importer == "__main__" and target in {"params", "errors", "heads"}
+    return importer == "__main__" and target in {"params", "errors", "heads", "artifacts"}
 
 
 @pytest.mark.parametrize("path", imports.modules(), ids=str)

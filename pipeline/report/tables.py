@@ -11,17 +11,15 @@ import pandas as pd
 from pipeline.artifacts import LABEL, MISSING, PRESENT, label_columns
 from pipeline.report import words
 
+FACTS = ("modality", "transfer_syntax", "photometric", "bits_stored", "rows", "columns", "frames", "burned_in")
 SHORT = 16  # digits of a checksum that are shown
 
 
 def records(frame: pd.DataFrame, **equal: object) -> list[dict[str, Any]]:
     """Rows as dicts: those that have these values in these columns."""
-    rows = frame.to_dict(orient="records")
-    return [
-        {str(name): value for name, value in row.items()}
-        for row in rows
-        if all(row[name] == value for name, value in equal.items())
-    ]
+    for name, value in equal.items():
+        frame = frame[frame[name] == value]
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records")]
 
 
 def by_class(index: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
@@ -68,7 +66,7 @@ def without_label(index: pd.DataFrame) -> int:
 
 def facts(index: pd.DataFrame, most: int = 6) -> list[dict[str, str]]:
     """What kind of files these are: name and "value (images), …", the most frequent first."""
-    shown = index.astype("str").to_dict(orient="list")
+    shown = index[list(FACTS)].astype("str").to_dict(orient="list")
     columns = {
         "modality": shown["modality"],
         "transfer syntax": shown["transfer_syntax"],

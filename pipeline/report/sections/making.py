@@ -1,8 +1,9 @@
 """What was set aside, what the audit found, and what made the artifacts."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from pipeline.report import tables
+from pipeline.report import tables, words
 from pipeline.report.results import Results
 
 QUARANTINE_ROWS = 50
@@ -21,5 +22,12 @@ def of(results: Results) -> dict[str, Any]:
         "provenance": tables.provenance(manifests),
         "inputs": tables.inputs(manifests),
         "settings": tables.as_text(results.settings.shown),
-        "seconds": results.seconds,
+        "seconds": by_stage(results.seconds),
     }
+
+
+def by_stage(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of each stage, those of `fit ARM` together."""
+    fits = [value for name, value in seconds.items() if name.startswith("fit ")]
+    others = {name: value for name, value in seconds.items() if not name.startswith("fit ")}
+    return others | ({f"fit ({words.count(len(fits), 'arm')})": sum(fits)} if fits else {})
