@@ -24,6 +24,7 @@ COMMANDS = {
     "audit": ("pipeline.stages.audit", "check whether the cached features can be trusted"),
     "report": ("pipeline.stages.report", "write artifacts/report.html"),
     "use": ("pipeline.stages.use", "write the values of a recipe into params.yaml"),
+    "experiments": ("pipeline.stages.experiments", "run a plan of experiments, and print one table"),
     "import-features": ("pipeline.stages.import_features", "take features from elsewhere in place of images"),
     "results": ("pipeline.stages.results", "print the arms with their intervals"),
     "compare": ("pipeline.stages.compare", "print how one arm or decision differs from another, and how surely"),
@@ -56,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument(
                 "file", help=".npy, .npz, .parquet or .csv; section data of params.yaml names its columns"
             )
+        if name == "experiments":
+            command.add_argument("file", help="a plan, such as experiments/demo.yaml")
         if name == "use":
             command.add_argument(
                 "recipe", help="a YAML of what differs from params.yaml, or the name of one in recipes/"
