@@ -24,6 +24,7 @@ from pipeline.experiments.places import Place
 from pipeline.experiments.plan import Plan, Step, Task
 from pipeline.heads import named
 from pipeline.judge.comparison import COMPARED
+from pipeline.judge.intervals import FEW
 from pipeline.params import Params
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def of_task(task: Task, places: Mapping[str, Place]) -> pd.DataFrame:
         found = across.table(picked, first.params.evaluate)
     every = pd.DataFrame({"task": task.name, "step": [step.name for step in task.steps]})
     table = every.merge(found, on="step", how="left")
-    return table.assign(failed=table["step"].map(failed).fillna(""))
+    return table.assign(failed=[failed.get(name, "") for name in table["step"]])
 
 
 def print_task(task: Task, rows: pd.DataFrame) -> None:
@@ -93,7 +94,9 @@ def print_task(task: Task, rows: pd.DataFrame) -> None:
     select = next(key for key in [*task.steps[0].params.evaluate.select, "macro_f1"] if key in COMPARED)
     done = rows[rows["failed"] == ""]
     if len(done):
-        print(f"{task.name}, rarest class: {done['rarest'].iloc[0]} ({done['rarest_patients'].iloc[0]:.0f} patients)")
+        patients = int(done["rarest_patients"].iloc[0])
+        few = ", too few to tell much" if patients < FEW else ""
+        print(f"{task.name}, rarest class: {done['rarest'].iloc[0]} ({patients} test patients{few})")
         terminal.show(_form(done, select, intervals) for intervals in (True, False))
     for row in rows[rows["failed"] != ""].to_dict("records"):
         print(f"{row['task']}/{row['step']} failed: {str(row['failed']).splitlines()[0]}")
