@@ -22,6 +22,7 @@ COMMANDS = {
     "fit": ("pipeline.stages.fit", "resample and fit one arm, RESAMPLER-HEAD or one of section arms"),
     "evaluate": ("pipeline.stages.evaluate", "judge every arm and select one on validation"),
     "audit": ("pipeline.stages.audit", "check whether the cached features can be trusted"),
+    "audit_page": ("pipeline.stages.audit_page", "write artifacts/audit.html, a page of what the audit found"),
     "report": ("pipeline.stages.report", "write artifacts/report.html"),
     "use": ("pipeline.stages.use", "write the values of a recipe into params.yaml"),
     "experiments": ("pipeline.stages.experiments", "run a plan of experiments, and print one table"),

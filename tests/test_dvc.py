@@ -21,10 +21,10 @@ def test_code_deps_are_the_import_closure_of_the_stage(stage):
     assert listed == expected, f"dvc.yaml: {stage} lacks {expected - listed}, has {listed - expected} in excess"
 
 
-@pytest.mark.parametrize("stage", ["audit", "report"])
-def test_a_page_depends_on_its_templates(stage):
+@pytest.mark.parametrize(("stage", "page"), [("audit_page", "audit"), ("report", "report")])
+def test_a_page_depends_on_its_templates(stage, page):
     listed = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".j2")}
-    assert any(Path(dep).name == f"{stage}.html.j2" for dep in listed)
+    assert any(Path(dep).name == f"{page}.html.j2" for dep in listed)
     assert all((imports.ROOT / dep).exists() for dep in listed)
 
 
@@ -51,6 +51,7 @@ READERS = {
     "COMPARISON": "comparison.csv",
     "EVALUATION": "evaluation",
     "AUDIT": "audit.json",
+    "load_audit": "audit",
 }
 
 

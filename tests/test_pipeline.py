@@ -102,7 +102,7 @@ def repository(tmp_path_factory):
 
 def test_every_stage_runs_and_every_artifact_is_there(repository):
     fits = {*(f"fit@{arm}" for arm in PAIRS), "arm@both"}
-    stages = {"index", "split", "pixels", "finetune", "embed", "evaluate", "audit", "report"}
+    stages = {"index", "split", "pixels", "finetune", "embed", "evaluate", "audit", "audit_page", "report"}
     assert repository.first == stages | fits
     for name in ARTIFACTS:
         assert (repository.folder / "artifacts" / name).stat().st_size > 0, name

@@ -1,27 +1,14 @@
-"""audit.html: one file that opens offline and says whether the cached features can be trusted."""
+"""audit.html: one file that opens offline and says whether the cached features can be trusted, and what to look at."""
 
-from collections.abc import Mapping
-from typing import Any
+from pipeline.report import environment, words
+from pipeline.report.auditing import plane, strips, verdicts
+from pipeline.report.auditing.audited import Audited
 
-from pipeline.report import environment
-
-VERDICTS = {
-    "ok": ("ok", "The features can be trusted."),
-    "look": ("look", "Look before you trust the features."),
-    "invalid": ("bad", "Results from these features are invalid."),
-}
+PARTS = (verdicts, plane, strips)
 
 
-def render(checks: Mapping[str, Mapping[str, Any]], title: str) -> str:
-    """The page as HTML; the worst verdict leads.
-
-    Args:
-        checks: as in audit.json: value, threshold, verdict, rows and finding by name.
-        title: of the page.
-    """
-    ranks = list(VERDICTS)
-    ordered = sorted(checks.items(), key=lambda item: -ranks.index(item[1]["verdict"]))
-    tones = {verdict: tone for verdict, (tone, _) in VERDICTS.items()}
-    worst = ordered[0][1]["verdict"]
+def render(audited: Audited) -> str:
+    """The page as HTML; the worst verdict leads."""
+    values = {key: value for part in PARTS for key, value in part.of(audited).items()}
     template = environment().get_template("audit.html.j2")
-    return template.render(title=title, checks=ordered, tones=tones, tone=tones[worst], lead=VERDICTS[worst][1])
+    return template.render(title=audited.title, gallery=audited.gallery, tones=words.TONES, **values)

@@ -19,7 +19,6 @@ from pipeline.heads import arms, fitting
 from pipeline.heads.cases import Cases
 from pipeline.heads.entries import Entry
 from pipeline.params import Params
-from pipeline.report import audit_page
 
 log = logging.getLogger(__name__)
 LISTED = 200  # image ids of a check in audit.json
@@ -36,8 +35,6 @@ def run(params: Params) -> None:
     evidence = _evidence(params)
     found = checks.run(evidence, dataclasses.asdict(params.audit))
     _save(found, _map(evidence, found))
-    content = storage.load_json(artifacts.AUDIT, "audit")["checks"]
-    storage.write_atomic(artifacts.AUDIT_PAGE, audit_page.render(content, params.report.title).encode())
     _tell(found)
 
 
@@ -67,11 +64,13 @@ def _tell(found: Mapping[str, Finding]) -> None:
             log.warning("look at %s: %s", name, finding.finding)
     failed = {name: finding.finding for name, finding in found.items() if finding.verdict == "invalid"}
     if failed:
+        artifacts.AUDIT_PAGE.unlink(missing_ok=True)  # of an earlier audit, which says otherwise
         lines = "".join(f"\n  - {name}: {sentence}" for name, sentence in failed.items())
         remedy = (
-            "run `dvc repro` if a stage is out of date; else delete the artifact that a line names and run it again"
+            "run `dvc repro` if a stage is out of date; else delete the artifact that a line names and run it again; "
+            "`python -m pipeline audit_page` shows all that was found"
         )
-        raise PipelineError(artifacts.AUDIT_PAGE, f"results from these features are invalid:{lines}", remedy)
+        raise PipelineError(artifacts.AUDIT, f"results from these features are invalid:{lines}", remedy)
 
 
 def _evidence(params: Params) -> Evidence:
