@@ -3,18 +3,22 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline import artifacts
 from pipeline.contest.entries import Entries
 from pipeline.contest.standing import Standing
 from pipeline.judge import comparison, folds, ranks
+from pipeline.judge.arms import rounded
 from pipeline.judge.comparison import Pair, Terms
 from pipeline.params import Evaluate
 
+SUMMED = ("macro_f1", "macro_f1_low", "macro_f1_high", "kappa", "balanced_accuracy_adjusted", "auc", "ece")
+
 
 def files(standing: Standing, entered: Entries, how: Evaluate) -> dict[Path, pd.DataFrame | dict[str, Any]]:
-    """metrics.json, comparison.csv, ranks.json and notes.json."""
+    """metrics.json, summary.json, comparison.csv, ranks.json and notes.json."""
     figures = {name: one.figures for name, one in standing.judged.items()}
     on = Terms(how.confidence, how.rope, entered.ratio)
     notes = {
@@ -25,9 +29,22 @@ def files(standing: Standing, entered: Entries, how: Evaluate) -> dict[Path, pd.
     }
     return {
         artifacts.METRICS: {"selected": standing.selected, "arms": figures},
+        artifacts.SUMMARY: summary(standing),
         artifacts.COMPARISON: comparison.compare(standing.judged, families(standing), on),
         artifacts.EVALUATION / "ranks.json": ranked(standing, how.confidence),
         artifacts.EVALUATION / "notes.json": notes,
+    }
+
+
+def summary(standing: Standing) -> dict[str, Any]:
+    """A few test figures of the selected one, as many as `dvc metrics show` and `dvc exp show` have room for."""
+    one = standing.judged[standing.selected]
+    rows = one.classwise["n"]
+    rarest = int(np.where(rows > 0, rows, rows.max() + 1).argmin())
+    return {
+        "selected": standing.selected,
+        **{name: one.figures["test"][name] for name in SUMMED},
+        "rarest_recall": rounded(float(one.classwise["recall"][rarest])),
     }
 
 
