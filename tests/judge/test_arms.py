@@ -139,17 +139,42 @@ def test_figures_of_decisions_take_them_and_the_others_the_probabilities(make):
     assert decided(test, 4).predictions.confusion.sum() == known.sum() if chosen.ndim == 2 else 300
 
 
+@pytest.mark.parametrize("interval", ["percentile", "bca"])
 @pytest.mark.parametrize("make", [simulate, simulate_labels])
-def test_draws_taken_from_other_decisions_are_those_that_would_be_drawn(make):
+def test_draws_taken_from_other_decisions_are_those_that_would_be_drawn(make, interval):
     val, test = make(1), decided(make(2), 4)
-    plain = arms.judge(val, make(2), "quadratic", 100, 0.95, 0)
-    alone, like = (arms.judge(val, test, "quadratic", 100, 0.95, 0, of) for of in (None, plain))
+    plain = arms.judge(val, make(2), "quadratic", 100, 0.95, 0, None, interval)
+    alone, like = (arms.judge(val, test, "quadratic", 100, 0.95, 0, of, interval) for of in (None, plain))
     assert alone.figures == like.figures
-    assert list(alone.draws) == list(like.draws)
-    for name in metrics.METRICS:
-        np.testing.assert_array_equal(alone.draws[name], like.draws[name])
+    assert bool(alone.left_out) == (interval == "bca")
+    for one, other in ((alone.draws, like.draws), (alone.left_out, like.left_out)):
+        assert list(one) == list(other)
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
     for name, values in alone.classwise.items():
         np.testing.assert_array_equal(values, like.classwise[name])
+
+
+def test_bca_intervals_of_an_arm_are_those_of_its_draws_and_jackknife_save_that_of_calibration_error():
+    plain = arms.judge(VAL, TEST, "quadratic", 200, 0.95, 0)
+    moved = arms.judge(VAL, TEST, "quadratic", 200, 0.95, 0, None, "bca")
+    point = metrics.point(TEST.predictions, metrics.METRICS)
+    for name in metrics.METRICS:
+        expected = intervals.ends(moved.draws[name], point[name], moved.left_out[name], 0.95)
+        found = [moved.figures["test"][f"{name}{end}"] for end in ("_low", "_high")]
+        assert (found == pytest.approx(expected, rel=1e-5)) == (name != "ece")
+    same = {
+        name for name in metrics.METRICS if plain.figures["test"][f"{name}_low"] == moved.figures["test"][f"{name}_low"]
+    }
+    assert "ece" in same
+    assert len(same) < 4
+    assert moved.left_out["kappa"].shape == (100,)
+
+
+def test_the_class_of_the_fewest_patients_stands_behind_the_means():
+    labels, patients = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2]), np.array([0, 1, 2, 3, 3, 3, 4, 5, 6])
+    rows = arms.Rows(Predictions(labels, np.eye(4)[labels]), np.zeros(9, int), patients)
+    assert arms.judge(rows, rows, "none", 20, 0.95, 0).figures["rarest"] == {"rows": 4, "patients": 2}
 
 
 def test_a_figure_is_better_when_its_paired_interval_lies_above_zero():

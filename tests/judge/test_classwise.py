@@ -78,6 +78,12 @@ def test_areas_of_labels_rest_on_the_patients_where_they_are_known():
     assert found["specificity_low"][1] == pytest.approx(0.025 ** (1 / 2))
 
 
+def test_areas_of_a_label_that_nearly_all_have_rest_on_the_others():
+    marks = np.repeat(np.array([[1], [0]], np.int8), [40, 4], axis=0)
+    found = table(Multilabel(marks, marks * 0.4 + 0.5), np.arange(44))
+    assert found["auc_low"] == pytest.approx([0.025 ** (1 / 4)])
+
+
 def test_bca_intervals_move_those_of_areas_alone():
     rng = np.random.default_rng(0)
     labels = rng.choice(3, 200, p=[0.1, 0.3, 0.6])

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -91,3 +94,16 @@ def test_no_row_at_all_has_no_figure():
     found = intervals.bootstrap(of, np.arange(3), {"recall": metrics.recall, "auc": metrics.auc}, 20, 0)
     assert np.isnan(found["recall"][:, 1]).all()
     assert (found["auc"][~np.isnan(found["auc"])] == 1).all()
+
+
+def test_compiled_loops_are_loaded_by_a_bootstrap_alone():
+    code = (
+        "import sys, numpy as np; from pipeline.judge import arms, curves, intervals, metrics; "
+        "from pipeline.judge.tally import Predictions; labels = np.array([0, 1]); "
+        "metrics.score(labels, np.eye(2)); assert 'numba' not in sys.modules; "
+        "intervals.bootstrap(Predictions(labels, np.eye(2)), labels, {'recall': metrics.recall}, 2, 0); "
+        "assert 'numba' not in sys.modules; "
+        "intervals.bootstrap(Predictions(labels, np.eye(2)), labels, {'auc': metrics.auc}, 2, 0); "
+        "sys.exit('numba' not in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

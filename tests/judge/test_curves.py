@@ -111,6 +111,17 @@ def test_bands_hold_the_curve_and_are_narrower_where_patients_are_more():
     assert wide[0] > 3 * wide[1] > 0
 
 
+def test_a_band_is_the_middle_of_the_draws_from_their_least_to_their_greatest_values():
+    predictions = two_classes(2, 60)[2]
+    roc, pr = of_second(predictions, 100)
+    by = Counts(drawn(60, 100, 0), 100, np.arange(60))
+    for curve, at in zip((roc, pr[1:]), by.ranges(predictions.rankings[0], roc[:, 0], pr[1:, 0]), strict=True):
+        np.testing.assert_allclose(
+            curve[:, 2:], np.stack([np.quantile(at[0], 0.05, 0), np.quantile(at[1], 0.95, 0)], 1)
+        )
+    assert pr[0].tolist() == [0, *pr[1, 1:]]
+
+
 def test_a_band_has_its_level_at_a_point():
     held, truth = 0, NormalDist().cdf(0.8)  # the score that half of the others exceed is 0
     for seed in range(200):
