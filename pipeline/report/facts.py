@@ -148,8 +148,8 @@ def _decided(results: Results) -> str:
 
 def _initial(finetune: Mapping[str, Any]) -> str:
     weights = finetune.get("weights")
-    told = {None: "", "none": "Random weights.", "imagenet": "Weights learned from ImageNet."}
-    return told.get(weights, "Weights of a checkpoint that params.yaml names.")
+    told = {None: "", "none": "Started from random weights.", "imagenet": "Started from weights learned from ImageNet."}
+    return told.get(weights, "Started from the weights of a checkpoint that params.yaml names.")
 
 
 def _training(finetune: Mapping[str, Any]) -> str:

@@ -82,9 +82,11 @@ def count(value: int, noun: str = "", plural: str = "") -> str:
 
 
 def percent(share: float | None) -> str:
-    """0.034 → 3.4 %; 0.34 → 34 %."""
+    """0.034 → 3.4 %; 0.34 → 34 %; a share that rounds to nothing is told from none."""
     if absent(share) or share is None:
         return DASH
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
     return f"{number(100 * share, 1 if 0 < abs(share) < 0.0995 else 0)} %"
 
 

@@ -163,3 +163,18 @@ def test_images_without_a_label_are_told_from_those_whose_label_is_called_no_fin
     marks = index.assign(**{"label_No Finding": [1, 0, 0], "label_Mass": [0, -1, 1]})
     assert tables.without_label(marks) == 1
     assert tables.without_label(index) == 0
+
+
+def test_many_classes_are_told_by_their_most_frequent_confusions():
+    rows = tables.mixed_up([[5, 1, 0], [4, 2, 0], [0, 3, 0]], ["a", "b", "c"], 2)
+    assert rows == [
+        {"actual": "b", "predicted": "a", "count": 4, "share": 4 / 6},
+        {"actual": "c", "predicted": "b", "count": 3, "share": 1.0},
+    ]
+    assert tables.mixed_up([[5, 0], [0, 2]], ["a", "b"], 9) == []
+
+
+def test_a_turned_comparison_swaps_the_chances_of_better_and_worse():
+    rows = COMPARISON.assign(p_holm=0.01, better=0.9, same=0.08, worse=0.02)
+    gain = tables.gains(rows, "b", "c")["macro_f1"]
+    assert (gain["better"], gain["same"], gain["worse"], gain["p_holm"]) == (0.02, 0.08, 0.9, 0.01)

@@ -42,6 +42,7 @@ def test_counts_and_shares():
     assert words.count(1, "image") == "1 image"
     assert words.count(2, "entry", "entries") == "2 entries"
     assert [words.percent(share) for share in (0.034, 0.34, 0, 1, 0.0996)] == ["3.4 %", "34 %", "0 %", "100 %", "10 %"]
+    assert words.percent(0.0001) == "< 0.1 %"
 
 
 @pytest.mark.parametrize(

@@ -312,3 +312,148 @@ def test_a_class_without_a_test_image_is_named_on_the_first_screen():
     head = artifacts.REPORT.read_text().partition("</header>")[0]
     assert '<li class="look">no test image of class A: nothing is known of it</li>' in head
     assert "The rarest class A" not in head
+
+
+def section(html: str, name: str) -> str:
+    return html.partition(f'<section id="{name}">')[2].partition("</section>")[0]
+
+
+def test_without_the_gallery_no_picture_and_no_image_id_is_on_the_page():
+    synthetic.write(**SMALL)
+    closed = params.check({**VALUES, "report": {**VALUES["report"], "gallery": False}})
+    report.run(closed)
+    html = artifacts.REPORT.read_text()
+    ids = artifacts.load_index()["image_id"]
+    assert "data:image" not in html
+    assert not [name for name in ids if name in html]
+    for name in ("pictures", "cases"):
+        assert "switched off for privacy (<code>report.gallery: false</code>)" in section(html, name)
+    assert "This page shows no picture of a patient and no image id." in section(html, "card")
+
+
+def test_the_gallery_shows_errors_and_doubts_with_their_probabilities_and_ids(usual):
+    shown = section(usual, "cases")
+    assert re.findall("<h3>(.*?)</h3>", shown) == ["The worst errors", "The least certain"]
+    assert shown.count("<img") == 10
+    assert '<b>A</b> 3.0 %, taken for <b class="bad">D</b> 90 %' in shown
+    assert '<b class="ok">A</b>, rightly, 41 %' in shown
+    assert "<code>1.2.00005</code>" in shown
+
+
+def test_the_forest_plot_has_a_row_per_arm_with_its_verdict(usual):
+    forest = section(usual, "comparison").partition("</table>")[0]
+    rows = re.findall(r"<tr[^>]*><th>([\w-]+)</th>.*?(?:</tr>|chip (\w*)\">([^<]*))", forest, re.DOTALL)
+    assert len(rows) == 9
+    assert ("smote-logistic", "ok", "better") in rows
+    assert forest.count('class="rope"') == 9
+    assert '<svg class="row ok"' in forest
+
+
+def test_ranks_join_what_is_not_told_apart_and_are_absent_with_few_folds(usual):
+    ranks = section(usual, "comparison")
+    assert "Ranks over 3 folds" in ranks
+    assert "p = 0.030; critical difference 5.20" in ranks
+    assert ranks.count('title="one of group 1"') == 2
+    assert "Ranks over" not in page(**SMALL)
+
+
+def test_every_class_has_its_four_curves_the_rarest_first():
+    curves = section(page(classes=synthetic.BLOOD, folds=1, frozen=True, arms=SMALL["arms"]), "curves")
+    first, _, folded = curves.partition("<details>")
+    names = re.findall(r"</span>\s*([^<]+)</h3>", curves)
+    assert names[:4] == list(synthetic.BLOOD[:4])
+    assert sorted(names) == sorted(synthetic.BLOOD)
+    assert (first.count("<figure>"), folded.count("<figure>")) == (16, 36)
+    assert "AUC 0.90 (0.85\N{EN DASH}0.95)" in first
+    assert "slope 0.80" in first
+
+
+def test_the_calibration_is_that_of_the_arm_where_its_decision_only_moves_a_threshold():
+    synthetic.write(**SMALL)
+    path = artifacts.EVALUATION / "calibration.csv"
+    table = pd.read_csv(path)
+    arms = pd.read_csv(artifacts.EVALUATION / "arms.csv", keep_default_na=False)
+    arms.loc[arms["arm"] == "smote-logistic", "of"] = "none-logistic"
+    arms.to_csv(artifacts.EVALUATION / "arms.csv", index=False)
+    table = table[table["arm"] != "smote-logistic"].assign(slope=0.77)
+    table.to_csv(path, index=False)
+    report.run(PARAMS)
+    assert section(artifacts.REPORT.read_text(), "curves").count("slope 0.77") == 4
+
+
+def test_parts_with_few_patients_are_listed_without_figures(usual):
+    rows = section(usual, "groups").partition("by manufacturer")[2]
+    cells = re.findall(r'<th class="wrap">(\w+)</th>.*?</tr>', rows, re.DOTALL)
+    assert cells == ["Petrel", "Umbra"]
+    umbra = rows.partition(">Umbra<")[2]
+    assert re.findall(r'data-value="([\d.]*)"', umbra) == ["4", "2", "0", "", "", ""]
+    assert "nan" not in umbra
+
+
+def test_a_run_without_views_and_parts_has_no_section_of_them():
+    synthetic.write(**SMALL)
+    for name in ("groups", "subgroups"):
+        path = artifacts.EVALUATION / f"{name}.csv"
+        pd.read_csv(path).head(0).to_csv(path, index=False)
+    report.run(PARAMS)
+    html = artifacts.REPORT.read_text()
+    assert 'id="groups"' not in html
+    assert "Not looked at: evaluate.subgroups names no column" in section(html, "card")
+
+
+def test_a_damaged_evaluation_is_not_tolerated():
+    synthetic.write(**SMALL)
+    (artifacts.EVALUATION / "calibration.csv").unlink()
+    with pytest.raises(PipelineError, match=r"calibration\.csv: is missing\n  Remedy: run `dvc repro evaluate`"):
+        report.run(PARAMS)
+
+
+def test_seconds_are_shown_where_they_are_known_with_the_fits_together(usual):
+    assert "<h3>Seconds</h3>" not in usual
+    synthetic.write(**SMALL)
+    for stage, seconds in {"index": 1.25, "fit none-mlp": 2.0, "fit smote-mlp": 3.5}.items():
+        artifacts.note_seconds(stage, seconds)
+    report.run(PARAMS)
+    made = section(artifacts.REPORT.read_text(), "provenance")
+    assert re.findall(r'<th class="num">(.*?)</th>', made) == ["index", "fit (2 arms)"]
+    assert re.findall(r'<td class="num">(.*?)</td>', made) == ["1.2", "5.5"]
+
+
+def test_checklists_answer_what_the_run_knows_and_leave_the_rest_to_the_authors(usual):
+    lists = section(usual, "checklists")
+    for guideline, table in zip(("CLAIM, 2024 update", "TRIPOD+AI, 2024"), lists.split("<details>")[1:], strict=True):
+        open_ = table.count('<tr class="quiet">')
+        assert f"{guideline}: {table.count('<tr>') - 1} answered" in table
+        assert open_ == table.count("for the authors to state") >= 7
+    row = re.search(r"<tr><th>13</th><td class=.wrap.>class imbalance and recalibration</td>(.*?)</tr>", lists)
+    assert row
+    assert "Training rows, and only these, by smote;" in row[1]
+    assert '<td class="wrap">for the authors to state</td>' in lists
+
+
+def test_the_model_card_has_its_nine_headings(usual):
+    assert re.findall("<dt>(.*?)</dt>", section(usual, "card")) == [
+        *("Model", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data", "Results"),
+        *("Ethical considerations", "Limits"),
+    ]
+
+
+def test_images_that_are_each_a_patient_of_their_own_are_told_of():
+    synthetic.write(**SMALL)
+    index = artifacts.load_index()
+    index["group"] = index["image_id"]
+    artifacts.save_index(index)
+    report.run(PARAMS)
+    head = artifacts.REPORT.read_text().partition("</header>")[0]
+    assert '<li class="look">every image is taken for a patient of its own' in head
+
+
+def test_the_page_lists_every_template_that_it_is_made_of_as_a_dependency():
+    root = Path(__file__).parents[2]
+    stages = YAML(typ="safe").load(root / "dvc.yaml")["stages"]
+    own = {
+        path.relative_to(root).as_posix()
+        for path in (root / "pipeline/report").glob("**/*.j2")
+        if "audit" not in path.relative_to(root).as_posix()
+    }
+    assert {dep for dep in stages["report"]["deps"] if dep.endswith(".j2")} == own

@@ -37,6 +37,8 @@ def panels_of(results: Results, name: str, row: dict[str, Any]) -> list[tuple[st
     bins = _of(results.reliability, name)
     own = bins[bins["arm"] == results.selected] if len(bins) else bins
     other = bins[bins["arm"] != results.selected] if len(bins) else bins
+    calibrated = next(iter(tables.records(results.calibration, arm=results.own_probabilities, **{"class": name})), {})
+    slope = words.number(calibrated.get("slope"))
     drawn = [
         ("ROC", f"AUC {words.estimate(row, 'auc')}", _of(results.roc, name), plots.roc),
         (
@@ -45,7 +47,7 @@ def panels_of(results: Results, name: str, row: dict[str, Any]) -> list[tuple[st
             _of(results.pr, name),
             lambda points, name: plots.precision_recall(points, name, row["n"] / max(row["rows"], 1)),
         ),
-        ("Reliability", "", own, lambda points, name: plots.reliability(points, other, name)),
+        ("Reliability", f"slope {slope}", own, lambda points, name: plots.reliability(points, other, name)),
         ("Net benefit", "", _of(results.net_benefit, name), plots.net_benefit),
     ]
     return [(title, figure, draw(points, name)) for title, figure, points, draw in drawn if len(points)]

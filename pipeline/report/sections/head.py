@@ -27,9 +27,13 @@ def of(results: Results) -> dict[str, Any]:
         "rarest": mine["class"],
         "verdict": sentences.verdict(selected, baseline, competing, gains.get("macro_f1")),
         "answers": {
-            "How good is it?": [_measured(results), sentences.stands_behind(results.many, results.counted)],
+            "How good is it?": [
+                _measured(results),
+                *_positive(results),
+                sentences.stands_behind(results.many, results.counted),
+            ],
             "Is it really better?": _better(results, called, gains),
-            f"The rarest {results.one}?": [*_positive(results), *_rare(results, called, before)],
+            f"The rarest {results.one}?": _rare(results, called, before),
         },
         "headline": [
             {"key": key, "name": name, "selected": own, "baseline": compared, "gain": gains.get(key)}
@@ -40,11 +44,12 @@ def of(results: Results) -> dict[str, Any]:
 
 
 def _other(results: Results) -> tuple[str | None, str]:
-    """What the selected arm is compared with, its baseline or else the next on validation, and how it is called."""
+    """What the selected arm is compared with, its baseline or else the next arm on validation, and how it is called."""
     baseline = results.baselines[results.selected]
     if baseline not in (None, results.selected):
         return baseline, f"the baseline {baseline}"
-    following = next((arm for arm in results.baselines if arm != results.selected), None)
+    of_arm = decisions.arm_of(results.arms)
+    following = next((arm for arm in results.leading if of_arm[arm] != of_arm[results.selected]), None)
     return following, f"the next on validation, {following}"
 
 
@@ -123,6 +128,11 @@ def _looks(results: Results) -> list[str]:
     noted = [f"no test {results.unit} {kind} {', '.join(untested)}: nothing is known of it"] if untested else []
     if poor := training.collapsed(results.histories):
         noted.append(f"training: the epoch that was kept of {', '.join(poor)} has signs of collapse; see Training")
+    if results.index["group"].is_unique:
+        noted.append(
+            "every image is taken for a patient of its own: if patients have several, one may be in training and in "
+            "test, and intervals are too narrow"
+        )
     noted += [f"split: {warning}" for warning in results.split_summary["warnings"]]
     fit = results.fits[decisions.arm_of(results.arms)[results.selected]]
     noted += [f"{results.selected}, {warning}" for warning in tables.fit_warnings(fit)]
