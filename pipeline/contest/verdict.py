@@ -14,7 +14,7 @@ from pipeline.judge.arms import rounded
 from pipeline.judge.comparison import Pair, Terms
 from pipeline.params import Evaluate
 
-SUMMED = ("macro_f1", "macro_f1_low", "macro_f1_high", "kappa", "balanced_accuracy_adjusted", "auc", "ece")
+SUMMED = ("macro_f1", "kappa", "balanced_accuracy_adjusted", "auc", "ece")
 
 
 def files(standing: Standing, entered: Entries, how: Evaluate) -> dict[Path, pd.DataFrame | dict[str, Any]]:
