@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipeline.report import decisions, sentences, tables, words
+from pipeline.report import decisions, origins, sentences, tables, words
 from pipeline.report.results import Results
 
 
@@ -11,7 +11,7 @@ def gather(results: Results) -> dict[str, str]:
     """Sentences by what they are about."""
     arm = decisions.arm_of(results.arms)[results.selected]
     fit = results.fits[arm]
-    made = {made.get("stage", ""): made.get("params", {}) for made in tables.made_by(results.manifests)}
+    made = {made.get("stage", ""): made.get("params", {}) for made in origins.made_by(results.manifests)}
     patients = results.index["group"].nunique()
     counted = [
         f"{row['class']} {words.count(row['images'])}" for row in tables.class_counts(results.index, results.classes)
@@ -158,7 +158,7 @@ def _training(finetune: Mapping[str, Any]) -> str:
 
 
 def _packages(results: Results) -> str:
-    versions = tables.package_versions(results.manifests)
+    versions = origins.package_versions(results.manifests)
     return ", ".join(f"{name} {versions[name]}" for name in ("torch", "timm", "numpy") if name in versions) or "numpy"
 
 

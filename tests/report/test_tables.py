@@ -48,20 +48,6 @@ def test_the_rarest_class_is_one_that_was_tested():
     assert {arm: row["class"] for arm, row in tables.rarest(rows).items()} == {"x": "c", "y": "c"}
 
 
-def test_quarantine_is_counted_by_reason_without_its_details_each_with_its_first_path_and_remedy():
-    rows = [
-        {"stage": "index", "reason": "no label", "path": "c", "remedy": "add it"},
-        {"stage": "index", "reason": "a copy: same bytes as x", "path": "a", "remedy": "drop a"},
-        {"stage": "index", "reason": "a copy: same bytes as y", "path": "b", "remedy": "drop b"},
-        {"stage": "pixels", "reason": "a copy", "path": "d", "remedy": "drop d"},
-    ]
-    assert tables.quarantine_counts(rows) == [
-        {"stage": "index", "reason": "a copy", "files": 2, "example": "a", "remedy": "drop a"},
-        {"stage": "index", "reason": "no label", "files": 1, "example": "c", "remedy": "add it"},
-        {"stage": "pixels", "reason": "a copy", "files": 1, "example": "d", "remedy": "drop d"},
-    ]
-
-
 def test_confusion_shares_are_of_the_true_class():
     rows = tables.confusion_rows([[3, 1], [0, 0]], ["a", "b"])
     assert [cell["share"] for cell in rows[0]["cells"]] == [0.75, 0.25]
@@ -142,20 +128,6 @@ def test_warnings_of_a_fit_are_told_once_with_their_folds():
         "fold 1, 2: k shrunk to 3",
         "did not converge",
     ]
-
-
-def test_provenance_tells_what_folds_share_once_and_every_version():
-    made = [
-        {"stage": "finetune", "params": {"lr": 1}, "code": "c", "packages": {"torch": "2.6"}, "inputs": {"x": n}}
-        for n in (1, 2)
-    ]
-    manifests = [
-        {"files": {}, **made[0]},
-        {"made_by": {"fold-1": made[1]}},
-        {"made_by": {"packages": {"torch": "2.7"}}},
-    ]
-    assert [entry["stage"] for entry in tables.provenance(manifests)] == ["finetune", ""]
-    assert tables.package_versions(manifests) == {"torch": "2.6, 2.7"}
 
 
 def test_images_without_a_label_are_told_from_those_whose_label_is_called_no_finding():

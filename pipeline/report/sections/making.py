@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.report import tables, words
+from pipeline.report import origins, words
 from pipeline.report.results import Results
 
 QUARANTINE_ROWS = 50
@@ -11,17 +11,17 @@ QUARANTINE_ROWS = 50
 
 def of(results: Results) -> dict[str, Any]:
     """Quarantine, audit, packages, params, checksums and seconds."""
-    quarantine = tables.without_root(results.quarantine, results.settings.images)
+    quarantine = origins.without_root(results.quarantine, results.settings.images)
     manifests = [*results.manifests, *results.fits.values()]
     return {
         "quarantined": len(quarantine),
-        "quarantine_counts": tables.quarantine_counts(quarantine),
+        "quarantine_counts": origins.quarantine_counts(quarantine),
         "quarantine_rows": quarantine[:QUARANTINE_ROWS],
         "checks": results.audit["checks"],
-        "packages": tables.package_versions(manifests),
-        "provenance": tables.provenance(manifests),
-        "inputs": tables.inputs(manifests),
-        "settings": tables.as_text(results.settings.shown),
+        "packages": origins.package_versions(manifests),
+        "provenance": origins.provenance(manifests),
+        "inputs": origins.inputs(manifests),
+        "settings": origins.as_text(results.settings.shown),
         "seconds": by_stage(results.seconds),
     }
 
