@@ -12,7 +12,7 @@ from pipeline.judge.arms import Judged
 from pipeline.judge.intervals import ends
 from pipeline.judge.metrics import selection_key
 
-COMPARED = ("macro_f1", "kappa", "balanced_accuracy_adjusted")  # more is better in each
+COMPARED: tuple[str, ...] = ("macro_f1", "kappa", "balanced_accuracy_adjusted")  # more is better in each
 COLUMNS = (
     *("arm", "reference", "metric", "difference", "low", "high"),
     *("p", "p_holm", "p_folds", "better", "same", "worse", "verdict"),

@@ -20,7 +20,7 @@ from pipeline.params import Params
 
 RAREST = 3  # classes whose recall is shown
 KEYS = ("arm", "reference", "metric")
-NAMES: dict[str, str] = dict(zip(COMPARED, ("macro-F1", "kappa", "adj. bal. accuracy"), strict=True))
+NAMES = dict(zip(COMPARED, ("macro-F1", "kappa", "adj. bal. accuracy"), strict=True))
 
 
 def run(params: Params, arm: str, reference: str) -> None:

@@ -67,8 +67,8 @@ def written(every: pd.DataFrame, flags: Flags, form: Literal["csv", "json"]) -> 
 
 def tables(arms: pd.DataFrame, flags: Flags, kappa: str) -> Iterator[Table]:
     """The rows of arms.csv, with how many clauses of collapse.json fired: forms from wide to narrow."""
-    shown: dict[str, str] = dict(zip(COMPARED, ("macro-F1", kappa, "adj. bal. accuracy"), strict=True))
-    short: dict[str, str] = dict(zip(COMPARED, ("macro-F1", "kappa", "adj. b. a."), strict=True))
+    shown = dict(zip(COMPARED, ("macro-F1", kappa, "adj. bal. accuracy"), strict=True))
+    short = dict(zip(COMPARED, ("macro-F1", "kappa", "adj. b. a."), strict=True))
     alone = {COMPARED[0]: short[COMPARED[0]]}
     for names, interval, told in (
         (shown, True, True),

@@ -1,5 +1,7 @@
 """p, Holm and verdicts; what they hold under the null stands in test_null.py."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +23,10 @@ def arm(value: float, spread: float, seed: int = 0, folds: tuple[float, ...] = (
     return Judged({"test": test, "folds": by_fold}, {}, draws)
 
 
+def row(table: pd.DataFrame, arm: str, reference: str, metric: str) -> dict[Any, Any]:
+    return table.reset_index().set_index(["arm", "reference", "metric"]).T.to_dict()[arm, reference, metric]
+
+
 def compared(judged: dict[str, Judged], pairs: list[tuple[str, str]], terms: Terms = TERMS) -> pd.DataFrame:
     return comparison.compare(judged, {"reference": pairs}, terms).set_index(["arm", "reference", "metric"])
 
@@ -30,10 +36,10 @@ def test_the_verdict_is_told_by_p_after_correction_and_by_the_interval():
     table = compared(judged, [("b", "a"), ("a", "b"), ("c", "a"), ("d", "a")])
     assert list(table.reset_index()) == list(comparison.COLUMNS)
     assert len(table) == 12
-    assert table.loc[("b", "a", "macro_f1"), "verdict"] == "better"
-    assert table.loc[("a", "b", "kappa"), "verdict"] == "worse"
-    assert table.loc[("c", "a", "balanced_accuracy_adjusted"), "verdict"] == "can't tell"
-    assert table.loc[("b", "a", "macro_f1"), "difference"] == pytest.approx(0.1, abs=0.003)
+    assert row(table, "b", "a", "macro_f1")["verdict"] == "better"
+    assert row(table, "a", "b", "kappa")["verdict"] == "worse"
+    assert row(table, "c", "a", "balanced_accuracy_adjusted")["verdict"] == "can't tell"
+    assert row(table, "b", "a", "macro_f1")["difference"] == pytest.approx(0.1, abs=0.003)
 
 
 def test_a_difference_that_is_sure_and_within_the_region_is_practically_none():
@@ -49,10 +55,10 @@ def test_a_figure_that_is_not_defined_tells_nothing():
         {"test": dict.fromkeys(COMPARED, np.nan), "folds": {}}, {}, dict.fromkeys(COMPARED, np.full(400, np.nan))
     )
     table = compared({"a": arm(0.5, 0.01), "b": missing, "c": arm(0.7, 0.01, 1)}, [("b", "a"), ("c", "a")])
-    row = table.loc[("b", "a", "kappa")]
-    assert row[["low", "high", "p", "p_holm", "p_folds", "better"]].isna().all()
-    assert row["verdict"] == "can't tell"
-    assert table.loc[("c", "a", "kappa"), "p_holm"] == table.loc[("c", "a", "kappa"), "p"]
+    nothing, other = row(table, "b", "a", "kappa"), row(table, "c", "a", "kappa")
+    assert all(np.isnan(nothing[name]) for name in ("low", "high", "p", "p_holm", "p_folds", "better"))
+    assert nothing["verdict"] == "can't tell"
+    assert other["p_holm"] == other["p"]
 
 
 def test_pairing_tells_arms_apart_that_vary_together():
@@ -62,8 +68,8 @@ def test_pairing_tells_arms_apart_that_vary_together():
 
 
 def test_an_arm_is_practically_its_equal():
-    row = compared({"a": arm(0.5, 0.05), "b": arm(0.5, 0.05)}, [("b", "a")]).iloc[0]
-    assert (row["low"], row["high"], row["p"], row["verdict"]) == (0, 0, 1, "practically the same")
+    equal = compared({"a": arm(0.5, 0.05), "b": arm(0.5, 0.05)}, [("b", "a")]).iloc[0]
+    assert (equal["low"], equal["high"], equal["p"], equal["verdict"]) == (0, 0, 1, "practically the same")
 
 
 def test_without_pairs_the_table_still_has_its_columns():
@@ -84,11 +90,11 @@ def test_a_pair_of_two_kinds_stands_once_with_the_greater_p():
 
 def test_the_folds_are_told_in_the_same_row():
     judged = {"a": arm(0.5, 0.02, 0, (0.5, 0.6, 0.4)), "b": arm(0.5, 0.02, 1, (0.55, 0.66, 0.43))}
-    row = compared(judged, [("b", "a")]).iloc[0]
+    told = compared(judged, [("b", "a")]).iloc[0]
     gaps = np.array([0.05, 0.06, 0.03])
     t = gaps.mean() / np.sqrt((1 / 3 + 0.5) * gaps.var(ddof=1))
-    assert row["p_folds"] == pytest.approx(2 * stats.t.sf(t, 2))
-    assert row["better"] + row["same"] + row["worse"] == pytest.approx(1)
+    assert told["p_folds"] == pytest.approx(2 * stats.t.sf(t, 2))
+    assert told["better"] + told["same"] + told["worse"] == pytest.approx(1)
     assert compared({"a": arm(0.5, 0.02), "b": arm(0.5, 0.02)}, [("b", "a")])["p_folds"].isna().all()
 
 
