@@ -1,7 +1,6 @@
-"""The page in a browser: Debian's chromium without a screen, driven by Playwright."""
+"""The page in a browser."""
 
 import re
-import shutil
 
 import pytest
 
@@ -10,15 +9,6 @@ from pipeline.stages import report
 from tests.report import synthetic
 from tests.stages.test_report import PARAMS
 
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("chromium is not installed", allow_module_level=True)
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 RUNS = {
     "4 classes": {},
     "2 classes": {"classes": ("normal", "PNEUMONIA"), "folds": 1, "arms": ("none-logistic", "smote-logistic")},
@@ -41,37 +31,9 @@ def addresses(tmp_path_factory):
     return found
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture(params=RUNS)
 def address(request, addresses):
     return addresses[request.param]
-
-
-@pytest.fixture
-def show(browser):
-    """A function that opens an address and returns the tab and what went wrong in it."""
-    contexts = []
-
-    def opened(address, **settings):
-        context = browser.new_context(**settings)
-        contexts.append(context)
-        tab, faults = context.new_page(), []
-        tab.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        tab.on("pageerror", lambda error: faults.append(str(error)))
-        tab.on("request", lambda sent: faults.append(sent.url) if sent.url.startswith(("http", "ws")) else None)
-        tab.goto(address)
-        return tab, faults
-
-    yield opened
-    for context in contexts:
-        context.close()
 
 
 def test_the_page_loads_without_an_error_and_asks_nobody_outside(show, address):
