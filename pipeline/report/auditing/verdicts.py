@@ -19,6 +19,7 @@ QUESTIONS = {
     "labels": "Are the labels right?",
     "shortcuts": "Do the features tell what they should not?",
     "shift": "Are training, validation and test alike?",
+    "outliers": "Does any image stand apart?",
     "separability": "Can the classes be told apart?",
     "synthetic": "Where do synthetic rows fall?",
 }
