@@ -22,7 +22,9 @@ import pandas as pd
 import real
 from rich.console import Console
 from rich.table import Table
-from ruamel.yaml import YAML
+
+from pipeline import params
+from pipeline.experiments import graph, presets
 
 SHOWN = ("macro_f1", "kappa")
 SHORT = {"epochs": 1}
@@ -38,7 +40,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in [chosen.only] if chosen.only else real.SETS:
             place = Path(folder) / name
-            real.run(place, chosen.data, name, chosen.seed, changes(name, chosen.quick))
+            real.run(place, chosen.data, name, chosen.seed, changes(chosen.quick))
             arms = pd.read_csv(place / "artifacts" / "evaluation" / "arms.csv", keep_default_na=False)
             remaining = left(pd.read_csv(place / "artifacts" / "comparison.csv"), arms)
             show(name, arms, remaining)
@@ -47,16 +49,10 @@ def main() -> None:
         chosen.json.write_text(json.dumps({"machine": claims.machine(), "sets": found}, indent=1) + "\n")
 
 
-def changes(name: str, quick: bool) -> dict[str, dict[str, Any]]:
-    """What differs from the params of the set: the grid, and values that the set does not have."""
-    yaml = YAML(typ="safe")
-    default, own = yaml.load(real.ROOT / "params.yaml"), yaml.load(real.PARAMS / f"{name}.yaml")
-    entries = {
-        kind: {entry: own[kind].get(entry, default[kind][entry]) for entry in default["grid"][kind]}
-        for kind in ("resamplers", "heads")
-    }
-    grid = {"resamplers": default["grid"]["resamplers"], "heads": default["grid"]["heads"]}
-    return {**entries, "grid": grid, "finetune": SHORT if quick else {}}
+def changes(quick: bool) -> dict[str, dict[str, Any]]:
+    """What differs from the params of the set: the grid."""
+    grid = presets.load(graph.ROOT / params.FILE)["grid"]
+    return {"grid": grid, "finetune": SHORT if quick else {}}
 
 
 def left(comparisons: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:

@@ -2,18 +2,16 @@
 
     python benchmarks/real.py --data DIR [--only rbc12] [--seeds 5] [--table]
 
-DIR holds a folder for each set, with its DICOM files and labels.csv. The params stand in benchmarks/params; here only
-the folder and the seeds, of the split and of training, are put in. Each seed is another assignment of patients to
-roles, so the spread over seeds is that of the method on other patients. A validation set of a few smears selects by
-chance, so the arm of the claims is the one whose first figure of `evaluate.select` is highest on validation, on average
-over the seeds; each line also names the arm that its own seed selected. `--table` trains a smaller network once with
-each sampler (cross-entropy) and once with each loss (no sampler), all with the same budget and the same head.
+DIR holds a folder for each set, with its DICOM files and labels.csv. What differs from params.yaml stands in
+benchmarks/params; here only the folder and the seeds, of the split and of training, are put in. Each seed is another
+assignment of patients to roles, so the spread over seeds is that of the method on other patients. A validation set of
+a few smears selects by chance, so the arm of the claims is the one whose first figure of `evaluate.select` is highest
+on validation, on average over the seeds; each line also names the arm that its own seed selected. `--table` trains a
+smaller network once with each sampler (cross-entropy) and once with each loss (no sampler), all with the same budget
+and the same head.
 """
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -25,9 +23,12 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
-from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[1]
+from pipeline import params
+from pipeline.experiments import graph, presets, running
+from pipeline.experiments.places import Place
+from pipeline.experiments.presets import Values
+
 PARAMS = Path(__file__).parent / "params"
 SETS = ("rbc12", "pneumoniamnist")
 GOALS = {"rbc12_macro_f1": 0.65, "rbc12_kappa": 0.66, "pneumoniamnist_auc": 0.95}
@@ -78,44 +79,25 @@ def main() -> None:
 
 def run(folder: Path, data: Path, name: str, seed: int, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Every stage in `folder`; returns what `verdict` says of it, and the seconds that training took."""
-    write_params(folder, data, name, seed, changes)
-    for stage in ("index", "split", "pixels"):
-        stage_of(folder, stage)
-    start = time.perf_counter()
-    stage_of(folder, "finetune")
-    seconds = time.perf_counter() - start
-    stage_of(folder, "embed")
-    grid = YAML(typ="safe").load(folder / "params.yaml")["grid"]
-    crossed = [f"{resampler}-{head}" for resampler in grid["resamplers"] for head in grid["heads"]]
-    for arm in crossed + grid["arms"]:
-        stage_of(folder, "fit", arm)
-    stage_of(folder, "evaluate")
-    found = {"seed": seed, "seconds": seconds, **verdict(folder / "artifacts")}
+    values = params_of(data, name, seed, changes)
+    place, seconds = Place(folder), {}
+    place.write_params(values)
+    for stage in [*(job.name for job in graph.jobs(params.check(values).grid.names)), "evaluate"]:
+        begin = time.perf_counter()
+        running.start(folder, stage.split())
+        seconds[stage] = time.perf_counter() - begin
+    found = {"seed": seed, "seconds": seconds["finetune"], **verdict(folder / "artifacts")}
     line = ", ".join(f"{key} {found['test'][key]:.3f}" for key in ("macro_f1", "kappa", "auc"))
-    print(f"{name}, seed {seed}: {found['arm']}, test {line}, trained in {seconds:.0f} s", flush=True)
+    print(f"{name}, seed {seed}: {found['arm']}, test {line}, trained in {found['seconds']:.0f} s", flush=True)
     return found
 
 
-def write_params(folder: Path, data: Path, name: str, seed: int, changes: Mapping[str, Any]) -> None:
-    """params.yaml in `folder`: those of the set, with absolute paths, this seed, and the changes by section."""
-    yaml = YAML()
-    values = yaml.load(PARAMS / f"{name}.yaml")
-    for key in ("images", "labels"):
-        values["data"][key] = str((data / values["data"][key]).resolve())
-    values["split"]["seed"] = values["finetune"]["seed"] = seed
-    for section, changed in changes.items():
-        values[section].update(changed)
-    folder.mkdir(exist_ok=True)
-    yaml.dump(values, folder / "params.yaml")
-
-
-def stage_of(folder: Path, *stage: str) -> None:
-    """Run one stage; what it says is shown only if it fails."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pipeline", *stage]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed in {folder}:\n{done.stderr}")
+def params_of(data: Path, name: str, seed: int, changes: Mapping[str, Any]) -> Values:
+    """The params of the set, with absolute paths, this seed, and the changes by section."""
+    values = presets.merged(presets.load(graph.ROOT / params.FILE), presets.load(PARAMS / f"{name}.yaml"))
+    paths = {key: str((data / values["data"][key]).resolve()) for key in ("images", "labels")}
+    own = {"data": paths, "split": {"seed": seed}, "finetune": {"seed": seed}}
+    return presets.merged(presets.merged(values, own), changes)
 
 
 def verdict(artifacts: Path) -> dict[str, Any]:
