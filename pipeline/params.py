@@ -248,11 +248,26 @@ class Evaluate(_Section):
 
 @dataclasses.dataclass(frozen=True)
 class Audit(_Section):
-    """Thresholds above which the audit says `look`."""
+    """Thresholds above which checks of the audit say `look`, and what stops the pipeline."""
 
+    fail_on: list[Name]
     dead_dimensions: Share
+    duplicated_dimensions: Share
     duplicate_rows: Share
+    unused_dimensions: Share
+    norms: NotNegative
+    saturated: Share
     drift: NotNegative
+    twins_across_roles: Share
+    twins_across_labels: Share
+    suspicious_labels: Share
+    shortcuts: Share
+    shift: Share
+    overfit_gap: Share
+    outliers: Share
+    separability: Share
+    hubness: NotNegative
+    synthetic: Share
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 import dataclasses
 import itertools
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts, storage
+from pipeline import artifacts
 from pipeline.errors import PipelineError
 from pipeline.features import checks
 from pipeline.features.auditing import projection
@@ -32,10 +33,18 @@ def run(params: Params) -> None:
     Raises:
         PipelineError: names the checks that failed; nothing that was computed from these features holds.
     """
+    _refuse_unknown(params.audit.fail_on)
     evidence = _evidence(params)
     found = checks.run(evidence, dataclasses.asdict(params.audit))
     _save(found, _map(evidence, found))
-    _tell(found)
+    _tell(found, params.audit.fail_on)
+
+
+def _refuse_unknown(fail_on: Sequence[str]) -> None:
+    known = ["invalid", "look", *checks.CHECKS]
+    if unknown := [name for name in fail_on if name not in known]:
+        what = f"there is no verdict or check {', '.join(unknown)}"
+        raise PipelineError("audit.fail_on", what, f"name some of {', '.join(known)}")
 
 
 def _save(found: Mapping[str, Finding], arrays: Mapping[str, np.ndarray]) -> None:
@@ -56,21 +65,28 @@ def _save(found: Mapping[str, Finding], arrays: Mapping[str, np.ndarray]) -> Non
     artifacts.save_audit(described, tables, arrays)
 
 
-def _tell(found: Mapping[str, Finding]) -> None:
+def _tell(found: Mapping[str, Finding], fail_on: Sequence[str]) -> None:
     verdicts = [finding.verdict for finding in found.values()]
     log.info("audit: %s", ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)))
     for name, finding in found.items():
         if finding.verdict == "look":
             log.warning("look at %s: %s", name, finding.finding)
-    failed = {name: finding.finding for name, finding in found.items() if finding.verdict == "invalid"}
+    failed = {
+        name: finding.finding
+        for name, finding in found.items()
+        if finding.verdict in fail_on or (name in fail_on and finding.verdict != "ok")
+    }
     if failed:
         artifacts.AUDIT_PAGE.unlink(missing_ok=True)  # of an earlier audit, which says otherwise
         lines = "".join(f"\n  - {name}: {sentence}" for name, sentence in failed.items())
+        said = (
+            "invalid" if any(found[name].verdict == "invalid" for name in failed) else "not to be used (audit.fail_on)"
+        )
         remedy = (
             "run `dvc repro` if a stage is out of date; else delete the artifact that a line names and run it again; "
             "`python -m pipeline audit_page` shows all that was found"
         )
-        raise PipelineError(artifacts.AUDIT, f"results from these features are invalid:{lines}", remedy)
+        raise PipelineError(artifacts.AUDIT, f"results from these features are {said}:{lines}", remedy)
 
 
 def _evidence(params: Params) -> Evidence:
@@ -96,7 +112,8 @@ def _evidence(params: Params) -> Evidence:
             name: artifacts.feature_inputs(name) | (_split_of(manifest) and {"split": _split_now(name, splits, index)})
             for name, manifest in backbones.items()
         },
-        versions={name: _versions(made.get("packages", {})) for name, made in made_by.items()},
+        versions={name: _versions(made.get("packages", {})) for name, made in made_by.items() if len(pictures)},
+        settings={name: _settings(made, pictures, params) for name, made in made_by.items() if len(pictures)},
         drift={name: of["drift"] for name, of in features.manifest.get("measured", {}).items() if "drift" in of},
         classes=classes,
         targets=_targets(features.rows, index, classes),
@@ -117,6 +134,18 @@ def _nuisances(rows: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
     known = index[["image_id", *names]].astype("str")
     known["folder"] = index["path"].str.rpartition("/")[0].astype("str")
     return rows[["image_id"]].merge(known, on="image_id", how="left").fillna("")
+
+
+def _settings(made_by: Mapping[str, Any], pictures: artifacts.Pictures, params: Params) -> dict[str, tuple[Any, Any]]:
+    """By key: what the features and pictures were made with, and what is told now."""
+    then, render = made_by.get("params", {}), pictures.manifest["made_by"].get("params", {})
+    pairs = {
+        "backbone.model": (then.get("model"), params.backbone.model),
+        "embed.symmetry": (then.get("symmetry"), params.embed.symmetry),
+        **{f"render.{key}": (render.get(key), now) for key, now in dataclasses.asdict(params.render).items()},
+    }
+    plain = json.loads(json.dumps(pairs))
+    return {key: (was, now) for key, (was, now) in plain.items() if was is not None}
 
 
 def _versions(then: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -40,6 +40,7 @@ def write_artifacts(roles=("train", "train", "val", "test"), change=lambda value
         path=[f"{image}.dcm" for image in ids],
         group=[f"g{number // 2}" for number in range(COUNT)],
         fingerprint=[f"f{number}" for number in range(COUNT)],
+        label=["AB"[number // 2 % 2] for number in range(COUNT)],
     )
     artifacts.save_index(index)
     artifacts.save_quarantine("pixels", [{"path": f"{ids[ASIDE]}.dcm", "reason": "is truncated", "remedy": "-"}])
@@ -50,7 +51,7 @@ def write_artifacts(roles=("train", "train", "val", "test"), change=lambda value
     artifacts.save_splits(splits, {})
     rows = index.loc[:, ["image_id", "fingerprint"]].drop(ASIDE).assign(view=0)
     with storage.file_atomic(artifacts.PIXELS / "00000.npy") as file:
-        np.save(file, np.zeros((len(rows), 16, 16), np.uint8))
+        np.save(file, rng.integers(0, 256, (len(rows), 16, 16), np.uint8))
     shards = {"00000.npy": provenance.checksum(artifacts.PIXELS / "00000.npy")}
     located = rows.assign(shard=0, row=range(len(rows)), window="as stored", crop="0,0,16,16", mirrored=False)
     artifacts.save_pixels(located, (16, 16), np.dtype(np.uint8), shards, {"size": 16}, [])

@@ -64,6 +64,7 @@ class Evidence:
         made_from: by file name: checksum by input that the features were computed from.
         on_disk: likewise, of what lies on disk now.
         versions: by file name: by package, the version that computed the features and that of now.
+        settings: by file name: by key of params.yaml, the value that the features were made with and that of now.
         drift: by file name: `rows` that were embedded again, and the `noise`, the greatest distance of one from what it
             was, as a share of the mean distance of rows from their centre.
         imported: whether the features come from elsewhere, without pictures and weights.
@@ -84,6 +85,7 @@ class Evidence:
     made_from: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     on_disk: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     versions: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, tuple[Any, Any]]] = field(default_factory=dict)
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     imported: bool = False
     refused: Sequence[str] = ()
@@ -185,6 +187,18 @@ class Evidence:
         """
         places = self._places[rows]
         return None if self.take is None or (places < 0).any() else self.take(places)
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """Which feature rows are of pictures as they are, and have one in the store, (N,) bool."""
+        return self.natural & (self._places >= 0) & (self.take is not None)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Label of each feature row, (N,) str; of several those that it has, joined by |; "" where none is known."""
+        if not self.multilabel:
+            return np.array([*self.classes, ""], str)[self.targets]
+        return np.array(["|".join(np.array(self.classes, str)[row == 1]) for row in self.targets], str)
 
     @cached_property
     def _places(self) -> np.ndarray:
