@@ -1,11 +1,9 @@
-"""Labels of images: rows of a CSV, names of folders, or parts of paths."""
+"""Labels of images as rows of a CSV."""
 
 import csv
 import io
 import posixpath
-import re
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +97,7 @@ def match(
     table = table.assign(
         fault=table.get("fault", ""),
         path=paths,
-        patient=_pseudonyms(table["patient"], key),
+        patient=pseudonyms(table["patient"], key),
         split=_splits(table["split"], table["line"]),
     )
     by_path = table[table["path"] != ""]
@@ -120,65 +118,14 @@ def match(
     return _merge_repeats(pd.concat([by_path[known], matched], ignore_index=True)[columns]), strays
 
 
-def from_folders(paths: pd.Series) -> pd.DataFrame:
-    """Class from the parent folder and split from the folder above it; the columns of `match`.
-
-    Raises:
-        PipelineError: some classes lie in split folders and some don't.
-    """
-    parts = [path.split("/") for path in paths]
-    rows = [
-        (path, part[-2], "", SPLIT_WORDS.get(part[-3].lower(), "") if len(part) > 2 else "", False)
-        for path, part in zip(paths, parts, strict=True)
-        if len(part) > 1 and part[-2].lower() not in SPLIT_WORDS
-    ]
-    given = pd.DataFrame(rows, columns=["path", "label", "patient", "split", "disputed"]).assign(fault="")
-    _refuse_partly_split(given)
-    return given
-
-
-def from_pattern(paths: pd.Series, pattern: str, attributes: Sequence[str], key: bytes) -> pd.DataFrame:
-    """Label, patient, split and attributes from the named groups of a regular expression searched in each path.
-
-    Returns:
-        The columns of `match`, of the paths that it is found in. A group that took no part in a match is empty.
-
-    Raises:
-        PipelineError: it is found in no path, a split is no split word, or some images have a split and some don't.
-    """
-    found = {path: hit.groupdict(default="") for path in paths if (hit := re.search(pattern, path))}
-    if not found:
-        what = f"{pattern!r} is found in none of {len(paths)} paths, such as {paths.iloc[0]}"
-        raise PipelineError("data.pattern", what, "paths are those below data.images, with slashes")
-    words = {path: groups.get("split", "") for path, groups in found.items()}
-    strange = [path for path, word in words.items() if word and word.lower() not in SPLIT_WORDS]
-    if strange:
-        what = f"group split of {len(strange)} paths is no split word, such as of {strange[0]}"
-        raise PipelineError("data.pattern", what, f"let it match only {', '.join(SPLIT_WORDS)}")
-    groups = pd.DataFrame(list(found.values()))
-    given = {
-        "path": list(found),
-        "label": groups["label"],
-        "patient": _pseudonyms(groups["patient"], key) if "patient" in groups else "",
-        "split": [SPLIT_WORDS.get(word.lower(), "") for word in words.values()],
-        "disputed": False,
-        "fault": "",
-    }
-    table = pd.DataFrame(given | {ATTRIBUTE + name: groups[name] for name in attributes})
-    _refuse_partly_split(table)
-    return table
-
-
 def param_of(role: str) -> str:
     """Key of section data that names the column of a role: `attribute_sex` → attributes."""
     return "attributes" if role.startswith(ATTRIBUTE) else role.split("_")[0]
 
 
-def _refuse_partly_split(given: pd.DataFrame) -> None:
-    without = given[given["split"] == ""]
-    if 0 < len(without) < len(given):
-        what = f"{len(without)} of {len(given)} images lie in no split folder, such as {without['path'].iloc[0]}"
-        raise PipelineError("data.labels", what, f"move all or none below folders named {', '.join(SPLIT_WORDS)}")
+def pseudonyms(identifiers: pd.Series, key: bytes) -> pd.Series:
+    """Pseudonym of each; empty stays empty."""
+    return identifiers.map({text: pseudonym(key, text) for text in identifiers.unique()}).astype("str")
 
 
 def _cells(path: Path, text: str, names: Columns) -> tuple[list[str], list[list[str]], list[int]]:
@@ -239,10 +186,6 @@ def _astray(count: int) -> tuple[str, str]:
     return "label without an image", "mend its path, or drop the row"
 
 
-def _pseudonyms(identifiers: pd.Series, key: bytes) -> pd.Series:
-    return identifiers.map({text: pseudonym(key, text) for text in identifiers.unique()}).astype("str")
-
-
 def _splits(words: pd.Series, lines: pd.Series) -> pd.Series:
     found = words.unique().tolist()
     if found == [""]:
@@ -258,7 +201,7 @@ def _match_ids(rows: pd.DataFrame, files: pd.DataFrame, key: bytes) -> tuple[pd.
     """Rows with the path of each file that has their id, and the rows that no file has."""
     if rows.empty:
         return rows, rows
-    hashed = _pseudonyms(rows["id"], key)
+    hashed = pseudonyms(rows["id"], key)
     kinds = {"sop_uid": rows["id"], "accession": hashed, "patient": hashed}
     counts = {kind: int(ids.isin(files[kind]).sum()) for kind, ids in kinds.items()}
     best = max(counts, key=lambda kind: counts[kind])

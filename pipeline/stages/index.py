@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import artifacts
-from pipeline.imaging import admission, attributes, findings, flags, identity, labels, roster, scan
+from pipeline.imaging import admission, attributes, findings, flags, foldered, identity, labels, roster, scan
 from pipeline.imaging.quarantine import count_reasons
 from pipeline.imaging.roster import NO_MATCH, NO_ROW
 from pipeline.params import Data, Params
@@ -52,7 +52,9 @@ def _labels(p: Data, files: pd.DataFrame, root: Path, key: bytes) -> tuple[pd.Da
     """Label of each file that has one, and quarantine rows for labels without a file."""
     if p.labels == "folders":
         paths = files["path"]
-        given = labels.from_pattern(paths, p.pattern, p.attributes, key) if p.pattern else labels.from_folders(paths)
+        given = (
+            foldered.from_pattern(paths, p.pattern, p.attributes, key) if p.pattern else foldered.from_folders(paths)
+        )
         return findings.take_apart(given, p, root)[0], []
     path = Path(os.path.expanduser(p.labels))
     names = labels.Columns(findings.columns(p), p.path, p.id, p.patient, p.split, tuple(p.attributes))
