@@ -12,7 +12,9 @@ from pipeline.features.auditing.learning import MOST, Question, counted, labelle
 
 WIDTH = 32  # principal components; probabilities from more of them are less well calibrated
 FILES = 3  # of several, those that probabilities are averaged over
-ODDS = 10.0  # of the suggested class against the given one, from which a label is suspicious
+LEAST = 1e-3  # probability below which two are as good as one
+ODDS = 100.0  # of model and neighbours together for another class, from which a label is suspicious
+NEARLY = 0.8  # of its class's threshold, that is enough: half the rows of a well separated class lie just below it
 COLUMNS = ("image_id", "label", "suggested", "confidence", "given", "neighbours", "role")
 
 
@@ -24,6 +26,8 @@ class Opinion:
         suggested: class number that confident learning counts a row to, (n,) int; the given one where it is not sure.
         confidence: probability of the suggested class, (n,) float64.
         given: probability of the class that the label says, (n,) float64.
+        odds: of the suggested class against the given one: of its probabilities times of its neighbours, one being
+            added to the number of either, (n,) float64.
         suspicious: which labels both speak against, (n,) bool.
         thresholds: mean probability of a class among the rows that bear its label, (K,) float64.
     """
@@ -31,24 +35,22 @@ class Opinion:
     suggested: np.ndarray
     confidence: np.ndarray
     given: np.ndarray
+    odds: np.ndarray
     suspicious: np.ndarray
     thresholds: np.ndarray
-
-    @property
-    def odds(self) -> np.ndarray:
-        """Of the suggested class against the given one, (n,) float64; what suspicions are ranked by."""
-        return (self.confidence + 1e-3) / (self.given + 1e-3)
 
 
 def suspicious_labels(evidence: Evidence, threshold: float) -> Finding:
     """Which labels do the features speak against? Value: share of them, of the label that has most.
 
     Confident learning (Northcutt et al. 2021, doi:10.1613/jair.1.12125) on probabilities of a logistic regression that
-    has not seen the patient; and the neighbours in feature space, those of the same patient left out, must be more
-    often of the suggested class than of the given one. Both are divided by the square root of the class shares, and
-    each class has its own threshold: else a rare class would be suspicious as a whole for being rare.
+    has not seen the patient, and the neighbours in feature space, those of the same patient left out, must be for
+    another class by odds of 100 together. Both are divided by the square root of the class shares, and each class has
+    its own threshold: else a rare class would be suspicious as a whole for being rare.
     """
     found = [(question, *_of_question(evidence, question)) for question in questions(evidence)]
+    if not found:
+        return Finding(0.0, threshold, "ok", [], "There are no labels to look at.")
     tables = [table for _, table, _ in found if len(table)]
     table = pd.concat(tables).sort_values("odds", ascending=False, kind="stable") if tables else pd.DataFrame()
     table = table.reindex(columns=[*COLUMNS]).reset_index(drop=True)
@@ -72,22 +74,23 @@ def opinions(P: np.ndarray, votes: np.ndarray, y: np.ndarray) -> Opinion:
     weights = 1 / np.sqrt(np.where(shares > 0, shares, np.inf))
     Q = P * weights
     Q /= np.maximum(Q.sum(axis=1, keepdims=True), 1e-12)
-    suggested, thresholds = confident(Q, y)
-    given, confidence, voted = Q[rows, y], Q[rows, suggested], votes * weights
+    suggested, thresholds = confident(Q, y, NEARLY)
+    given, confidence, voted = Q[rows, y], Q[rows, suggested], votes * weights / (weights @ shares)
+    odds = (confidence + LEAST) / (given + LEAST) * (voted[rows, suggested] + 1) / (voted[rows, y] + 1)
     against = voted[rows, suggested] > voted[rows, y]
-    suspicious = (suggested != y) & against & (confidence >= ODDS * given)
-    return Opinion(suggested, confidence, given, suspicious, thresholds)
+    return Opinion(suggested, confidence, given, odds, (suggested != y) & against & (odds >= ODDS), thresholds)
 
 
-def confident(P: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def confident(P: np.ndarray, y: np.ndarray, nearly: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """The class that the confident joint counts each row to, and the threshold of each class.
 
     A row counts to a class whose probability is at least the mean one among the rows with its label; to the most
-    probable class where there are several such, and to its own where there is none (Northcutt et al. 2021, section 3.1).
+    probable class where there are several such, and to its own where there is none (Northcutt et al. 2021, 3.1).
 
     Args:
         P: (n, K) float64.
         y: (n,) int.
+        nearly: share of its threshold that is enough.
 
     Returns:
         (n,) int and (K,) float64; the threshold of a class without rows is infinite.
@@ -95,9 +98,8 @@ def confident(P: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     counts = np.bincount(y, minlength=P.shape[1])
     sums = np.bincount(y, P[np.arange(len(y)), y], P.shape[1])
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
-    sure = thresholds - 1e-6 <= P
-    one = np.where(sure.sum(axis=1) > 1, P.argmax(axis=1), sure.argmax(axis=1))
-    return np.where(sure.any(axis=1), one, y), thresholds
+    sure = nearly * thresholds - 1e-6 <= P
+    return np.where(sure.any(axis=1), np.where(sure, P, -1).argmax(axis=1), y), thresholds
 
 
 def neighbours_labels(evidence: Evidence, question: Question, rows: np.ndarray) -> np.ndarray:

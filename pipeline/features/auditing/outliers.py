@@ -25,6 +25,8 @@ def outliers(evidence: Evidence, threshold: float) -> Finding:
     """
     Z = np.ascontiguousarray(components(evidence)[:, :WIDTH])
     found = [_of_question(evidence, question, Z) for question in questions(evidence)]
+    if not found:
+        return Finding(0.0, threshold, "ok", [], "There are no labels to look at.")
     table = pd.concat(found).sort_values("deviations", ascending=False, kind="stable").reset_index(drop=True)
     far = table[table["deviations"] > FAR].drop_duplicates("image_id")
     looked = max(1, table["image_id"].nunique())

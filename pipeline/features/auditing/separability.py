@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.auditing.evidence import Evidence, Finding, image_ids, look, stratified
-from pipeline.features.auditing.learning import Question, labelled, questions
+from pipeline.features.auditing.evidence import Evidence, Finding, image_ids, look
+from pipeline.features.auditing.learning import Question, capped, labelled, questions
 from pipeline.features.neighbours import nearest
 
 MOST = 2_000  # rows whose ten neighbours are looked at
 HUBS = 50  # rows of the table of hubs
+FEW = 10  # training rows of a class below which its share of noise is not judged
 M = 10  # neighbours that Borderline-SMOTE looks at
 KINDS = ("safe", "borderline", "noise")
 COLUMNS = ("image_id", "class", "others", "of")
@@ -30,7 +31,7 @@ def separability(evidence: Evidence, threshold: float) -> Finding:
         figure, noise = _of_question(evidence, question)
         figures |= figure
         tables.append(noise)
-    rare = {name: of["noise_share"] for name, of in figures.items() if sum(of[kind] for kind in KINDS)}
+    rare = {name: of["noise_share"] for name, of in figures.items() if sum(of[kind] for kind in KINDS) >= FEW}
     worst = max(rare, key=lambda name: rare[name], default="")
     value, table = rare.get(worst, 0.0), pd.concat(tables, ignore_index=True)
     images = list(dict.fromkeys(table["image_id"])) if value > threshold else []
@@ -75,19 +76,19 @@ def kinds(others: np.ndarray, m: int) -> np.ndarray:
     return np.where(others == m, 2, np.where(2 * others >= m, 1, 0))
 
 
-def neighbourhoods(evidence: Evidence, question: Question) -> tuple[np.ndarray, np.ndarray, int]:
-    """Training rows of the smaller classes, neighbours of other classes among their m nearest training rows, and m.
+def neighbourhoods(evidence: Evidence, question: Question) -> tuple[np.ndarray, np.ndarray, int, bool]:
+    """Training rows of the smaller classes, their neighbours of other classes among m training rows, m, and if sampled.
 
-    Of many rows, a sample in which each class has its share asks; all of them are found.
+    Of many rows, a sample asks in which each class has an equal part; all of them are found.
     """
     y, train = question.y, np.flatnonzero(evidence.natural & (evidence.role() == "train") & (question.y >= 0))
     counts = np.bincount(y[train], minlength=len(question.classes))
     asked = train[(counts < counts.max(initial=0))[y[train]]]
-    asked, m = asked[stratified(y[asked], MOST)], min(M, len(train) - 1)
+    asked, m, sampled = asked[capped(y[asked], MOST)], min(M, len(train) - 1), len(asked) > MOST
     if not len(asked) or m < 1:
-        return asked[:0], np.zeros(0, int), 0
+        return asked[:0], np.zeros(0, int), 0, False
     table = nearest(evidence.space(evidence.file), m, queries=asked, pool=train)
-    return asked, (y[table] != y[asked][:, None]).sum(axis=1), m
+    return asked, (y[table] != y[asked][:, None]).sum(axis=1), m, sampled
 
 
 def overlaps(evidence: Evidence, question: Question, rows: np.ndarray) -> np.ndarray:
@@ -102,7 +103,7 @@ def overlaps(evidence: Evidence, question: Question, rows: np.ndarray) -> np.nda
 def _of_question(evidence: Evidence, question: Question) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
     rows = labelled(evidence, question)
     overlap = overlaps(evidence, question, rows)
-    asked, others, m = neighbourhoods(evidence, question)
+    asked, others, m, sampled = neighbourhoods(evidence, question)
     kind, counts = kinds(others, m), np.bincount(question.y[rows], minlength=len(question.classes))
     figures = {}
     for label, name in enumerate(question.classes):
@@ -111,6 +112,7 @@ def _of_question(evidence: Evidence, question: Question) -> tuple[dict[str, dict
         mean = own.mean(axis=0).tolist() if len(own) else [0.0] * len(question.classes)
         figures[name] = {
             "rows": len(own),
+            "sampled": sampled,
             "purity": mean[label],
             "chance": float(counts[label] / max(1, counts.sum())),
             "overlap": {other: share for other, share in zip(question.classes, mean, strict=True) if other != name},
@@ -125,7 +127,7 @@ def _of_question(evidence: Evidence, question: Question) -> tuple[dict[str, dict
 
 def _sentence(worst: str, figures: dict[str, dict[str, Any]]) -> str:
     if not worst:
-        return "There is no rare class with training rows."
+        return f"No rare class has {FEW} training rows to judge."
     of = figures[worst]
     overlap, total = of["overlap"], sum(of[kind] for kind in KINDS)
     among = max(overlap, key=lambda name: overlap[name])

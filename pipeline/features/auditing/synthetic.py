@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.features.auditing.evidence import Evidence, Finding, Synthetic, image_ids, look, stratified
-from pipeline.features.auditing.learning import axes, components
+from pipeline.features.auditing.evidence import Evidence, Finding, Synthetic, image_ids, look
+from pipeline.features.auditing.learning import axes, capped, components
 from pipeline.features.auditing.samples import comparable, told_apart
 from pipeline.features.neighbours import mixed
 
@@ -86,8 +86,8 @@ def synthetic(evidence: Evidence, threshold: float) -> Finding:
 
 
 def fall(evidence: Evidence, made: Synthetic) -> Fallen:
-    """Where rows of a resampler lie among the real ones; of many, a sample in which each class has its share."""
-    places = stratified(made.labels, MOST)
+    """Where rows of a resampler lie among the real ones; of many, a sample in which each class has an equal part."""
+    places = capped(made.labels, MOST)
     label, parents, share = made.labels[places], made.parents[places], made.shares[places]
     X = mixed(made.space, parents[:, 0], parents[:, 1], share) if made.written is None else made.written[places]
     real = np.flatnonzero(evidence.natural & (evidence.role() != ""))
