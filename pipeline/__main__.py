@@ -58,6 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument(
                 "file", help=".npy, .npz, .parquet or .csv; section data of params.yaml names its columns"
             )
+        if name == "audit":
+            command.add_argument("--features", metavar="FILE", help="audit this file (as of import-features) instead")
+            command.add_argument("--out", metavar="FOLDER", help="with --features; default: audit-<name of the file>")
         if name == "experiments":
             command.add_argument("file", help="a plan, such as experiments/demo.yaml")
         if name == "use":
@@ -75,8 +78,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         values = params.load()
         named.check(values)
-        importlib.import_module(COMMANDS[name][0]).run(values, **chosen)
-        if name in TIMED:
+        if name == "audit" and not chosen["features"]:
+            chosen = {}
+        module = "pipeline.stages.audit_features" if name == "audit" and chosen else COMMANDS[name][0]
+        importlib.import_module(module).run(values, **chosen)
+        if name in TIMED and module == COMMANDS[name][0]:
             _note(" ".join(filter(None, [name, chosen.get("arm")])), time.monotonic() - started)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -595,13 +595,13 @@ def save_audit(
     storage.save_json(root / AUDIT.name, {"checks": checks})
 
 
-def load_audit() -> tuple[dict[str, Any], dict[str, pd.DataFrame], dict[str, np.ndarray]]:
-    """What `save_audit` wrote; the tables as text where a column is not of numbers."""
-    checks = storage.load_json(AUDIT, "audit")["checks"]
-    tables = {name: pd.read_csv(AUDITED / f"{name}.csv") for name in checks if (AUDITED / f"{name}.csv").exists()}
-    if not (AUDITED / "map.npz").exists():
+def load_audit(root: Path = ROOT) -> tuple[dict[str, Any], dict[str, pd.DataFrame], dict[str, np.ndarray]]:
+    """What `save_audit` wrote below `root`; the tables as text where a column is not of numbers."""
+    checks, folder = storage.load_json(root / AUDIT.name, "audit")["checks"], root / AUDITED.name
+    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in checks if (folder / f"{name}.csv").exists()}
+    if not (folder / "map.npz").exists():
         return checks, tables, {}
-    with np.load(AUDITED / "map.npz") as arrays:
+    with np.load(folder / "map.npz") as arrays:
         return checks, tables, {name: arrays[name] for name in arrays}
 
 

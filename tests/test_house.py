@@ -39,8 +39,10 @@ def allowed(importer: str, imported: Path) -> bool:
         return target in {*FOUNDATION, "phantom"}
     if importer == "contest":  # heads decide, judge judges
         return target in {*FOUNDATION, "heads", "judge"}
+    if importer == "inspection":  # features are audited with what heads make of them
+        return target in {*FOUNDATION, "features", "heads"}
     if importer == "stages":
-        return target in {*FOUNDATION, *ROOMS, "contest"}
+        return target in {*FOUNDATION, *ROOMS, "contest", "inspection"}
     return importer == "__main__" and target in {"params", "errors", "heads", "artifacts"}
 
 
