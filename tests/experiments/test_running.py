@@ -1,4 +1,3 @@
-import fcntl
 import json
 import subprocess
 import sys
@@ -214,11 +213,19 @@ def test_a_plan_runs_once_at_a_time(tmp_path):
         pass
 
 
-def test_a_stage_that_is_left_behind_holds_the_lock(tmp_path):
+def test_a_stage_that_is_left_behind_holds_the_lock(tmp_path, monkeypatch):
+    left = []
+
+    def leave(command, cwd, close_fds=True, **how):
+        waits = [sys.executable, "-c", "input()"]
+        left.append(subprocess.Popen(waits, stdin=subprocess.PIPE, cwd=cwd, close_fds=close_fds))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", leave)
     with running.alone(tmp_path):
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+        running.start(tmp_path, ["split"])
     with pytest.raises(PipelineError, match="or a stage that a killed run left"), running.alone(tmp_path):
         pass
-    child.communicate(b"\n")
-    with (tmp_path / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    left[0].communicate(b"\n")
+    with running.alone(tmp_path):
+        pass
