@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline import artifacts
 from pipeline.report import audit_page
 from pipeline.report.auditing import figures, plane, sprites, strips, verdicts
 from tests.report import audits
@@ -256,3 +257,14 @@ def test_every_question_of_the_checks_has_a_heading():
     from pipeline.features.checks import CHECKS
 
     assert {check.__module__.rpartition(".")[2] for check in CHECKS.values()} <= set(verdicts.QUESTIONS)
+
+
+def test_thumbnails_are_as_large_as_fits(monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 255, (300, 120, 120), dtype=np.uint8)
+    rows = pd.DataFrame({"image_id": [str(number) for number in range(300)], "shard": 0, "row": range(300)})
+    store = artifacts.Pictures(rows, {"shape": [300, 120, 120], "dtype": "uint8"}, {0: noise})
+    assert sprites.sheets(store, np.arange(300))["side"] == 96
+    monkeypatch.setattr(sprites, "FIT", 1_500_000)
+    assert sprites.sheets(store, np.arange(300))["side"] == 64
+    monkeypatch.setattr(sprites, "FIT", 1000)
+    assert sprites.sheets(store, np.arange(300))["side"] == 48

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,9 +11,9 @@ from PIL import Image
 from pipeline.artifacts import Pictures
 
 COLUMNS = 16  # thumbnails beside each other, and below
-MANY = 3_000  # pictures above which thumbnails are small
-LARGE, SMALL = 96, 64  # side, pixels
-QUALITY = 70  # of WebP: 0.5 to 1 kB for a thumbnail of 64 × 64
+SIDES = (96, 64, 48)  # pixels; the largest with which all sheets fit
+FIT = 9 * 10**6  # bytes; in the page, they take a third more
+QUALITY = 70  # of WebP
 
 
 def sheets(pictures: Pictures, places: np.ndarray) -> dict[str, Any]:
@@ -24,12 +23,12 @@ def sheets(pictures: Pictures, places: np.ndarray) -> dict[str, Any]:
         pictures: the store.
         places: positions in it of n pictures, (n,) int; -1 leaves its thumbnail empty.
     """
-    height, width = pictures.manifest["shape"][1:3]
-    side = min(LARGE if len(places) <= MANY else SMALL, max(height, width))
     parts = [places[start : start + COLUMNS**2] for start in range(0, len(places), COLUMNS**2)]
+    side = min(_side(pictures, places), max(pictures.manifest["shape"][1:3]))
     with ThreadPoolExecutor() as threads:
         drawn = list(threads.map(lambda part: _sheet(pictures, part, side), parts))
-    return {"side": side, "columns": COLUMNS, "sheets": drawn}
+    uris = [f"data:image/webp;base64,{base64.b64encode(sheet).decode()}" for sheet in drawn]
+    return {"side": side, "columns": COLUMNS, "sheets": uris}
 
 
 def thumbnail(picture: np.ndarray, side: int) -> Image.Image:
@@ -40,16 +39,19 @@ def thumbnail(picture: np.ndarray, side: int) -> Image.Image:
     return image.convert("RGB")
 
 
-def _sheet(pictures: Pictures, places: np.ndarray, side: int) -> str:
-    rows = -(-len(places) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * side, rows * side))
-    for number, picture in _taken(pictures, places):
+def _side(pictures: Pictures, places: np.ndarray) -> int:
+    """What fits, judged by one sheet of pictures from all over."""
+    some = places[np.linspace(0, len(places) - 1, COLUMNS**2).astype(int)]
+    times = len(places) / len(some)
+    return next((side for side in SIDES[:-1] if times * len(_sheet(pictures, some, side)) <= FIT), SIDES[-1])
+
+
+def _sheet(pictures: Pictures, places: np.ndarray, side: int) -> bytes:
+    """WebP of up to 256 thumbnails."""
+    sheet = Image.new("RGB", (COLUMNS * side, -(-len(places) // COLUMNS) * side))
+    there = np.flatnonzero(places >= 0)
+    for number, picture in zip(there.tolist(), pictures.take(places[there]), strict=True):
         sheet.paste(thumbnail(picture, side), (number % COLUMNS * side, number // COLUMNS * side))
     buffer = io.BytesIO()
     sheet.save(buffer, "WEBP", quality=QUALITY, method=2)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _taken(pictures: Pictures, places: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    there = np.flatnonzero(places >= 0)
-    return zip(there.tolist(), pictures.take(places[there]), strict=True)
+    return buffer.getvalue()
