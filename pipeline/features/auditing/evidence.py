@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.features import approximate
 from pipeline.features.neighbours import mixed
 
-AT_ONCE = 2**28  # bytes of features in memory
+AT_ONCE = 2**26  # bytes of features in memory
 NEIGHBOURS = 15  # of each row
 MANY = 20_000  # rows above which a check whose cost grows faster than they do looks at a sample
 NO_IMAGES = pd.DataFrame({"image_id": [], "fingerprint": []}, dtype="str")

@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.features.auditing.evidence import Evidence, Finding, image_ids, look, parts, strict, worst
 
 MOST_NAMED = 5  # dimensions in a sentence
+BLOCK = 4096  # rows in float64
 
 
 def checksum(evidence: Evidence, threshold: float) -> Finding:
@@ -202,15 +203,14 @@ def _robust(values: np.ndarray) -> np.ndarray:
 def _effective_rank(values: np.ndarray) -> float:
     if not len(values):
         return 0.0
-    products, total = np.zeros((values.shape[1],) * 2), np.zeros(values.shape[1])
-    for part in parts(values):
-        total += np.nan_to_num(part, posinf=0, neginf=0).sum(axis=0, dtype=np.float64)
-    mean = (total / len(values)).astype(np.float32)
-    for part in parts(values):
-        centred = np.nan_to_num(part, posinf=0, neginf=0) - mean
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(values), BLOCK)]
+    total = sum(np.nan_to_num(values[block], posinf=0, neginf=0).sum(axis=0, dtype=np.float64) for block in blocks)
+    products = np.zeros((values.shape[1],) * 2)
+    for block in blocks:
+        centred = np.nan_to_num(values[block], posinf=0, neginf=0) - total / len(values)  # float64
         products += centred.T @ centred
     singular = np.sqrt(np.maximum(np.linalg.eigvalsh(products), 0))
-    singular[singular <= 1e-5 * singular.max()] = 0  # rounding of float32
+    singular[singular <= 1e-6 * singular.max()] = 0  # rounding
     shares = singular[singular > 0] / singular.sum() if singular.any() else np.zeros(0)
     return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 0.0
 
