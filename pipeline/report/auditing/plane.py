@@ -26,6 +26,7 @@ LAYOUTS = {
 NUISANCES = ("manufacturer", "laterality", "view", "bits_stored", "burned_in")
 VALUES = 12  # of one legend; rarer ones are joined
 QUIET, SHAPES = "quiet", 4
+SHADES = ((0.0, 0), (0.45, 0), (0.45, 255))  # share of black or white
 STEPS = 65_535  # of a coordinate
 
 
@@ -43,17 +44,17 @@ def of(audited: Audited) -> dict[str, Any]:
         "map": json.dumps(_data(audited), separators=(",", ":")).replace("<", "\\u003c"),
         "mapped": {"shown": shown, "total": total, "file": str(arrays["features"]), "synthetic": synthetic},
         "layouts": LAYOUTS,
-        "colours": _variables("class", _apart(light, 0)) + _variables("series", plots.NOMINAL),
-        "colours_dark": _variables("class", _apart(dark, 255)) + _variables("series", plots.NOMINAL_DARK),
+        "colours": _variables("class", _apart(light)) + _variables("series", plots.NOMINAL),
+        "colours_dark": _variables("class", _apart(dark)) + _variables("series", plots.NOMINAL_DARK),
     }
 
 
-def _apart(colours: Sequence[str], ground: int) -> list[str]:
-    """Colours that repeat are mixed with black or white (255), and the next time with the other one."""
+def _apart(colours: Sequence[str]) -> list[str]:
+    """Colours that repeat are darker, and the next time paler; such come with another shape, too."""
     found, seen = [], {}
     for colour in colours:
         turn = seen[colour] = seen.get(colour, -1) + 1
-        other, share = (0, 0.0) if not turn else (ground if turn % 2 else 255 - ground, 0.45)
+        share, other = SHADES[turn % len(SHADES)]
         channels = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
         found.append("#" + "".join(f"{round((1 - share) * value + share * other):02x}" for value in channels))
     return found
