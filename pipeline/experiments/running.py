@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -18,7 +19,6 @@ from pipeline.experiments.plan import Plan, Step, Task
 LOG = "log.txt"
 LAST_LINES = 3
 Start = Callable[[Path, Sequence[str]], None]
-Tell = Callable[[str], None]
 
 
 def start(folder: Path, command: Sequence[str]) -> None:
@@ -43,7 +43,17 @@ def start(folder: Path, command: Sequence[str]) -> None:
         raise PipelineError(f"{folder}: {' '.join(command)}", _why(folder / LOG, begin, done.returncode), f"see {LOG}")
 
 
-def run(plan: Plan, root: Path, tell: Tell, start: Start = start) -> dict[str, dict[str, Place]]:
+@dataclass(frozen=True)
+class _Run:
+    """What the runs of a plan share; `every` grows to all tasks and steps so far, which later ones take from."""
+
+    root: Path
+    tell: Callable[[str], None]
+    start: Start
+    every: list[Place] = field(default_factory=list)
+
+
+def run(plan: Plan, root: Path, tell: Callable[[str], None], start: Start = start) -> dict[str, dict[str, Place]]:
     """Run what is out of date of every step; a step that fails is recorded, and the others go on.
 
     Args:
@@ -55,24 +65,8 @@ def run(plan: Plan, root: Path, tell: Tell, start: Start = start) -> dict[str, d
     Returns:
         The place of each step, by task and step.
     """
-    every: list[Place] = []  # of all tasks and steps so far, which later ones take from
-    found: dict[str, dict[str, Place]] = {}
-    for task in plan.tasks:
-        home = Place.at(root / task.name)
-        every.append(home)
-        found[task.name] = {step.name: Place.at(root / task.name / step.name) for step in task.steps}
-        if not _begin(task, home, every, tell, start):
-            for place in found[task.name].values():
-                place.failed = home.failed
-                place.save()
-            continue
-        for step in task.steps:
-            place = found[task.name][step.name]
-            _step(
-                step, place, home, every, lambda line, name=f"{task.name}/{step.name}": tell(f"{name}: {line}"), start
-            )
-            every.append(place)
-    return found
+    own = _Run(root, tell, start)
+    return {task.name: _task(task, own) for task in plan.tasks}
 
 
 @contextmanager
@@ -91,46 +85,59 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _begin(task: Task, home: Place, every: Sequence[Place], tell: Tell, start: Start) -> bool:
+def _task(task: Task, run: _Run) -> dict[str, Place]:
+    home = Place.at(run.root / task.name)
+    run.every.append(home)
+    places = {step.name: Place.at(home.path / step.name) for step in task.steps}
+    begun = _begin(task.steps[0], home, run)
+    for step, place in zip(task.steps, places.values(), strict=True):
+        if begun:
+            _step(step, place, home, run)
+            run.every.append(place)
+        else:
+            place.failed = home.failed
+            place.save()
+    return places
+
+
+def _begin(first: Step, home: Place, run: _Run) -> bool:
     """Index and split of a task, which its steps share; whether they ended well."""
-    values, (index, split) = task.steps[0].values, graph.jobs([])[:2]
-    home.write_params(values)
+    index, split = graph.jobs([])[:2]
+    home.write_params(first.values)
     home.made.pop(index.name, None)  # only a scan tells whether the data changed
-    home.begin_with(index, every)
-    tell_of = lambda line: tell(f"{task.name}: {line}")  # noqa: E731
-    if not _job(index, "", home, [], tell_of, start):
+    if not _job(index, "", home, run):
         return False
     home.made[index.name] = index_signature(home, index)
-    sign = signatures([index, split], values, home.made[index.name])[split]
-    return home.has(split, sign) or _job(split, sign, home, [], tell_of, start)
+    sign = signatures([index, split], first.values, home.made[index.name])[split]
+    return home.has(split, sign) or _job(split, sign, home, run)
 
 
-def _step(step: Step, place: Place, home: Place, every: Sequence[Place], tell: Tell, start: Start) -> None:
+def _step(step: Step, place: Place, home: Place, run: _Run) -> None:
     place.write_params(step.values)
     for job, sign in signatures(graph.jobs(step.arms), step.values, home.made["index"]).items():
-        if not place.has(job, sign) and not _job(job, sign, place, every, tell, start):
+        if not place.has(job, sign) and not _job(job, sign, place, run):
             return
     place.failed = {}
     place.save()
 
 
-def _job(job: Job, sign: str, place: Place, every: Sequence[Place], tell: Tell, start: Start) -> bool:
+def _job(job: Job, sign: str, place: Place, run: _Run) -> bool:
     """Take the output from another place, or run the stage; whether it ended well."""
-    donor = next((other for other in every if other.has(job, sign)), None)
+    donor = next((other for other in run.every if other.has(job, sign)), None)
     if donor:
         place.take(job, donor, sign)
         return True
-    place.begin_with(job, reversed(every))
-    begin = time.perf_counter()
+    place.begin_with(job, reversed(run.every))
+    title, begin = place.path.relative_to(run.root).as_posix(), time.perf_counter()
     try:
-        start(place.path, job.name.split())
+        run.start(place.path, job.name.split())
     except PipelineError as error:
         place.failed = {"job": job.name, "why": error.what}
-        tell(f"{job.name} failed: {error.what}")
+        run.tell(f"{title}: {job.name} failed: {error.what}")
     else:
         place.made[job.name], place.failed = sign, {}
         place.seconds[job.name] = round(time.perf_counter() - begin, 1)
-        tell(f"{job.name} ({place.seconds[job.name]:.0f} s)")
+        run.tell(f"{title}: {job.name} ({place.seconds[job.name]:.0f} s)")
     place.save()
     return not place.failed
 
