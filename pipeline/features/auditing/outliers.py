@@ -11,7 +11,9 @@ from pipeline.features.auditing.learning import Question, components, labelled, 
 
 WIDTH = 32  # principal components that distances are computed in
 TRIMMED = 0.1  # share of the rows of a class, the farthest, that its centre and spread are not computed from
+STEPS = 3  # in which they are found
 ENOUGH = 5  # rows per component from which a class has a spread of its own, not that of all classes together
+PLENTY = 10  # rows per component from which a covariance needs no shrinkage
 FAR = 6.0  # robust standard deviations of the logarithm of the distance, from which a row is an outlier
 MOST = 5_000  # rows that a spread is computed from
 
@@ -19,8 +21,8 @@ MOST = 5_000  # rows that a spread is computed from
 def outliers(evidence: Evidence, threshold: float) -> Finding:
     """Which rows lie far from all others of their class? Value: share of them.
 
-    Mahalanobis distance from the mean of the class, with a shrunk covariance (Ledoit and Wolf 2004,
-    doi:10.1016/S0047-259X(03)00096-4) of principal components, both without the farthest tenth of the class. A row is
+    Mahalanobis distance from the mean of the class in principal components, with the covariance within all classes or,
+    of a large class, its own, shrunk (Ledoit and Wolf 2004, doi:10.1016/S0047-259X(03)00096-4) where rows are few. A row is
     an outlier if its distance exceeds the median of its class and role by six robust standard deviations.
     """
     Z = np.ascontiguousarray(components(evidence)[:, :WIDTH])
@@ -54,20 +56,26 @@ def outliers(evidence: Evidence, threshold: float) -> Finding:
 def distances(Z: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Distance of each row from the centre of its class, in the spread of the class, (n,) float64.
 
+    Centre and spread are computed, and the farthest rows left out of them, in turns: the steps of the minimum
+    covariance determinant (Rousseeuw and Van Driessen 1999, doi:10.1080/00401706.1999.10485670), with shrinkage.
+
     Args:
         Z: (n, d) float32.
         y: class numbers, (n,) int.
     """
     out = np.zeros(len(y))
     members = {label: np.flatnonzero(y == label) for label in np.unique(y)}
-    whole = {label: rows[_nearest(Z[rows])] for label, rows in members.items()}
-    together = np.concatenate([Z[rows] - Z[rows].mean(axis=0) for rows in whole.values()])
-    common = _shrunk(together)
     for label, rows in members.items():
-        core = Z[whole[label]]
-        spread = _shrunk(core - core.mean(axis=0)) if len(core) >= ENOUGH * Z.shape[1] else common
-        away = (Z[rows] - core.mean(axis=0)).astype(np.float64)
-        out[rows] = np.sqrt(np.einsum("ij,ij->i", away @ np.linalg.inv(spread), away))
+        out[rows] = np.linalg.norm(Z[rows] - np.median(Z[rows], axis=0), axis=1)
+    for _ in range(STEPS):
+        core = {label: Z[rows[_nearest(out[rows])]].astype(np.float64) for label, rows in members.items()}
+        centred = {label: rows - rows.mean(axis=0) for label, rows in core.items()}
+        whiten = _whitening(np.concatenate([*centred.values()]))
+        for label, rows in members.items():
+            away = (Z[rows] - core[label].mean(axis=0)) @ whiten
+            if len(core[label]) >= ENOUGH * Z.shape[1]:
+                away = away @ _whitening(centred[label] @ whiten)
+            out[rows] = np.linalg.norm(away, axis=1)
     return out
 
 
@@ -106,15 +114,23 @@ def _of_question(evidence: Evidence, question: Question, Z: np.ndarray) -> pd.Da
     return pd.DataFrame(columns)
 
 
-def _nearest(Z: np.ndarray) -> np.ndarray:
-    """Places of the rows that are not among the farthest from the median."""
-    away = np.square(Z - np.median(Z, axis=0)).sum(axis=1)
-    return np.argsort(away, kind="stable")[: max(1, int(np.ceil((1 - TRIMMED) * len(Z))))]
+def _nearest(distance: np.ndarray) -> np.ndarray:
+    """Places of all but the farthest rows."""
+    return np.argsort(distance, kind="stable")[: max(1, int(np.ceil((1 - TRIMMED) * len(distance))))]
 
 
-def _shrunk(centred: np.ndarray) -> np.ndarray:
+def _whitening(centred: np.ndarray) -> np.ndarray:
+    """Axes in which rows have unit covariance, (d, d) float64.
+
+    Of many rows the covariance is taken as it is: shrunk towards a sphere, it would hide rows amid another class, which
+    lie where a class varies least of all.
+    """
     from sklearn.covariance import ledoit_wolf
 
-    step = -(-len(centred) // MOST)
-    spread, _ = ledoit_wolf(centred[::step].astype(np.float64), assume_centered=True)
-    return spread + 1e-9 * np.trace(spread) * np.eye(len(spread)) + 1e-12 * np.eye(len(spread))
+    some, width = centred[:: -(-len(centred) // MOST)], centred.shape[1]
+    if len(some) >= PLENTY * width:
+        spread = some.T @ some / len(some)
+    else:
+        spread, _ = ledoit_wolf(some, assume_centered=True)
+    variance, axes = np.linalg.eigh(spread)
+    return axes / np.sqrt(np.maximum(variance, max(1e-9 * variance.max(initial=0), 1e-12)))

@@ -58,6 +58,8 @@ def shortcuts(evidence: Evidence, threshold: float) -> Finding:
     Value: how well the features tell a nuisance (area under the curve, of patients that were not learned from) that
     goes along with the label (V of 0.2 or more that is no chance); of those, the one that they tell best; 0.5: none.
     """
+    if not any(len(labelled(evidence, question)) for question in questions(evidence)):
+        return Finding(0.5, threshold, "ok", [], "There are no labels that anything could go along with.")
     found, skipped = {}, {}
     Z, role = components(evidence), evidence.role()
     for name in evidence.nuisances.columns.drop("image_id"):
