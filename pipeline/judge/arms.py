@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.judge import classwise, intervals, metrics
+from pipeline.judge import classwise, intervals, means, metrics
+from pipeline.judge.means import OF_CLASS
 from pipeline.judge.metrics import Kappa, Metric
 from pipeline.judge.tally import Multilabel, Predictions, predictions
 
 BIASED = ("ece",)  # noise in the frequency of a bin only adds to it (Roelofs et al. 2022, arXiv:2012.08668)
-OF_CLASS = "class "  # before the name of a figure of `metrics.CLASSWISE`
 
 Interval = Literal["percentile", "bca"]
 
@@ -40,12 +40,14 @@ class Judged:
             patients in test, on which means over classes lean as much as on any other, its rows and patients (rarest).
         classwise: columns of a table with one row per class, on test.
         draws: (draws,) float64 by name, on test; of OF_CLASS + name (draws, K).
-        left_out: the same of the jackknife (`intervals.jackknife`); empty where intervals are percentiles.
+        patients: in test.
+        left_out: as draws, of the jackknife (`intervals.jackknife`); empty where intervals are percentiles.
     """
 
     figures: dict[str, Any]
     classwise: dict[str, np.ndarray]
     draws: dict[str, np.ndarray]
+    patients: int
     left_out: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -67,11 +69,21 @@ def judge(
     wanted = metrics.registry(kappa) | {OF_CLASS + name: metric for name, metric in metrics.CLASSWISE.items()}
     drawn, left_out = _draws(test, wanted, draws, seed, interval, like)
     point = metrics.point(test.predictions, wanted)
-    ends = {name: intervals.ends(drawn[name], point[name], left_out.get(name), confidence) for name in metrics.METRICS}
-    ends |= {name: intervals.centred(drawn[name], float(point[name]), confidence) for name in BIASED}
     table = classwise.table(
         test.predictions, test.patients, _of_class(point), _of_class(drawn), _of_class(left_out), confidence
     )
+    everyone = len(np.unique(test.patients))
+    ends = {
+        name: intervals.ends(
+            drawn[name],
+            point[name],
+            left_out.get(name),
+            confidence,
+            means.rests_on(name, drawn, table["patients"], everyone),
+        )
+        for name in metrics.METRICS
+    }
+    ends |= {name: intervals.centred(drawn[name], float(point[name]), confidence) for name in BIASED}
     low_high = {f"{name}{end}": ends[name][i] for name in metrics.METRICS for i, end in ((0, "_low"), (1, "_high"))}
     figures = {
         "val": _scores(val.predictions, kappa),
@@ -85,7 +97,7 @@ def judge(
         },
         "rarest": _rarest(table),
     }
-    return Judged(figures, table, drawn, left_out)
+    return Judged(figures, table, drawn, everyone, left_out)
 
 
 def is_better(one: Rows, other: Rows, name: str, kappa: Kappa, draws: int, confidence: float, seed: int) -> bool:

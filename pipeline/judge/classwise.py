@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pipeline.judge import intervals, proportions
+from pipeline.judge import intervals, means, proportions
 from pipeline.judge.intervals import FEW
 from pipeline.judge.tally import Multilabel, Predictions
 
@@ -45,7 +45,7 @@ def table(
     """
     present, chosen, absent = given.present, given.chosen, given.known & ~given.present
     of = {"recall": present, "specificity": absent, "precision": chosen, "f1": present | chosen}
-    own = _patients(present, patients)
+    own = patients_with(present, patients)
     columns = {
         "n": present.sum(axis=0),
         "rows": given.known.sum(axis=0),
@@ -56,10 +56,10 @@ def table(
     for name, values in point.items():
         columns[name] = values
         if name in SHARES:
-            held = of[name].sum(axis=0), _patients(of[name], patients)
+            held = of[name].sum(axis=0), patients_with(of[name], patients)
             low, high = _of_share(name, values, draws[name], *held, confidence)
         elif name in AREAS:
-            rarer = np.minimum(own, _patients(absent, patients))
+            rarer = np.minimum(own, patients_with(absent, patients))
             low, high = _of_area(values, draws[name], left_out.get(name), rarer, confidence)
         else:
             continue
@@ -67,12 +67,19 @@ def table(
     return columns
 
 
+def rarest(rows: np.ndarray) -> int:
+    """Number of the class with the fewest rows (K,) but for those that have none; of equals the first."""
+    return int(np.where(rows > 0, rows, rows.max() + 1).argmin())
+
+
 def _of_share(
     name: str, values: np.ndarray, draws: np.ndarray, rows: np.ndarray, patients: np.ndarray, confidence: float
 ) -> Ends:
     if name != "f1":
-        return proportions.ends(values, _variances(draws), rows, patients, confidence)
-    low, high = proportions.ends(values / (2 - values), _variances(draws / (2 - draws)), rows, patients, confidence)
+        return proportions.ends(values, means.variances(draws), rows, patients, confidence)
+    low, high = proportions.ends(
+        values / (2 - values), means.variances(draws / (2 - draws)), rows, patients, confidence
+    )
     return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
@@ -81,18 +88,10 @@ def _of_area(
 ) -> Ends:
     wide = proportions.exact(values, patients, confidence)
     ends = intervals.ends(draws, values, left_out, confidence, patients)
-    low, high = (np.where(_variances(draws) < proportions.ALIKE, *of) for of in zip(wide, ends, strict=True))
+    low, high = (np.where(means.variances(draws) < proportions.ALIKE, *of) for of in zip(wide, ends, strict=True))
     return low, high
 
 
-def _variances(draws: np.ndarray) -> np.ndarray:
-    """Variance of each column of (draws, K), (K,); 0 where no draw has a figure."""
-    known = ~np.isnan(draws)
-    count = np.maximum(known.sum(axis=0), 1)
-    means = np.where(known, draws, 0).sum(axis=0) / count
-    return (np.where(known, draws - means, 0) ** 2).sum(axis=0) / count
-
-
-def _patients(held: np.ndarray, patients: np.ndarray) -> np.ndarray:
-    """How many patients have a row in each column of (n, K) bool, (K,) int."""
+def patients_with(held: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """How many of the patients (n,) have a row in each column of (n, K) bool, (K,) int."""
     return np.array([np.count_nonzero(np.bincount(patients[column])) for column in held.T])

@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline.judge import folds
 from pipeline.judge.arms import Judged
 from pipeline.judge.intervals import ends
+from pipeline.judge.means import OF_CLASS, PARTS, rests_on
 from pipeline.judge.metrics import selection_key
 
 COMPARED: tuple[str, ...] = ("macro_f1", "kappa", "balanced_accuracy_adjusted")  # more is better in each
@@ -79,8 +80,9 @@ def compare(judged: Mapping[str, Judged], families: Mapping[str, Sequence[Pair]]
     left_out = {name: of for name in names if (of := judged[name].left_out)}
     rows = [(arm, reference, metric) for (arm, reference), metric in product(pairs, COMPARED)]
     points = np.array([_gap(judged, *row) for row in rows])
-    low, high = ends(gaps, points, _gaps(left_out, pairs) if left_out else None, terms.confidence)
-    p = p_values(gaps)
+    behind = np.array([_rests_on(judged, *row) for row in rows])
+    low, high = ends(gaps, points, _gaps(left_out, pairs) if left_out else None, terms.confidence, behind)
+    p = p_values(gaps, behind)
     corrected = _by_family(p.reshape(len(pairs), -1), pairs, families).ravel()
     told = [folds.tell(_of_folds(judged, *row), terms.ratio, terms.rope) for row in rows]
     table = pd.DataFrame(rows, columns=["arm", "reference", "metric"])
@@ -104,15 +106,16 @@ def turned(table: pd.DataFrame) -> pd.DataFrame:
     return other.assign(verdict=other["verdict"].replace({BETTER: WORSE, WORSE: BETTER}))
 
 
-def p_values(gaps: np.ndarray) -> np.ndarray:
+def p_values(gaps: np.ndarray, patients: np.ndarray) -> np.ndarray:
     """Two-sided p that each difference is 0, (m,) float64, from its draws (draws, m); a draw of NaN does not count.
 
     Twice the share of draws on the rarer side of 0, with one more, as of the sample itself, so that p is never 0
     (Davison & Hinkley 1997, doi:10.1017/CBO9780511802843, section 4.2). Draws that all lie on one side say only that p
     is below 2 / (draws + 1), which a correction for many comparisons would always raise above any limit: how far below
-    is read off the normal curve of their mean and spread.
+    is read off the normal curve of their mean and spread. As far out on the curve of Student's t for the patients that
+    the difference rests on (m,), p is larger: it agrees with intervals that are wider where these are few.
     """
-    from scipy.special import ndtr
+    from scipy.special import ndtr, ndtri, stdtr
 
     known = (~np.isnan(gaps)).sum(axis=0)
     rarer = np.minimum((gaps <= 0).sum(axis=0), (gaps >= 0).sum(axis=0))
@@ -120,7 +123,8 @@ def p_values(gaps: np.ndarray) -> np.ndarray:
     apart = np.flatnonzero((rarer == 0) & (known > 1))
     mean, spread = np.nanmean(gaps[:, apart], axis=0), np.nanstd(gaps[:, apart], axis=0, ddof=1)
     p[apart] = np.minimum(p[apart], 2 * ndtr(-np.abs(mean) / np.maximum(spread, np.finfo(float).tiny)))
-    return p
+    count = np.maximum(patients, 2)
+    return np.where(patients > 1, 2 * stdtr(count - 1, ndtri(p / 2) * np.sqrt((count - 1) / count)), 1.0)
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -150,6 +154,14 @@ def _gaps(of: Mapping[str, Mapping[str, np.ndarray]], pairs: Sequence[Pair]) -> 
 
 def _gap(judged: Mapping[str, Judged], arm: str, reference: str, metric: str) -> float:
     return judged[arm].figures["test"][metric] - judged[reference].figures["test"][metric]
+
+
+def _rests_on(judged: Mapping[str, Judged], arm: str, reference: str, metric: str) -> float:
+    """Patients that a difference rests on: it may hang on few where neither figure does."""
+    one, other = judged[arm], judged[reference]
+    parts = OF_CLASS + PARTS.get(metric, "")
+    gaps = {parts: one.draws[parts] - other.draws[parts]} if metric in PARTS else {}
+    return float(rests_on(metric, gaps, one.classwise["patients"], one.patients))
 
 
 def _of_folds(judged: Mapping[str, Judged], arm: str, reference: str, metric: str) -> np.ndarray:

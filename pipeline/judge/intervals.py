@@ -64,13 +64,11 @@ def ends(
     point: np.ndarray,
     left_out: np.ndarray | None,
     confidence: float,
-    patients: np.ndarray | None = None,
+    patients: np.ndarray | int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the interval of each of m figures, twice (m,) float64, or () of one: percentiles or BCa.
 
-    A difference between arms has the differences of their draws, figures and jackknives. Of a mean over classes, the
-    interval of 95 % held the truth in 94 of 100 simulated data sets where the smallest class had 60 patients, and in 93
-    where it had 15.
+    A difference between arms has the differences of their draws, figures and jackknives.
 
     Args:
         draws: (draws, m) float64, or (draws,) of one figure; NaN does not count.
@@ -78,12 +76,15 @@ def ends(
         left_out: their `jackknife`, (g, m) or (g,), for intervals that are corrected for bias and acceleration
             (BCa; Efron 1987, doi:10.1080/01621459.1987.10478410); None for plain percentiles.
         confidence: of the intervals.
-        patients: that each figure rests on, (m,) int, for intervals that are wider where these are few, as Student's t
-            is wider than the normal curve (expanded percentiles; Hesterberg 2015, doi:10.1080/00031305.2015.1089789).
+        patients: that each figure rests on (`means.rests_on`), (m,) or (), for intervals that are wider where these are
+            few, as Student's t is wider than the normal curve (expanded percentiles; Hesterberg 2015,
+            doi:10.1080/00031305.2015.1089789).
     """
     points = np.ravel(point)
     reach = (
-        np.full(len(points), NORMAL.inv_cdf((1 + confidence) / 2)) if patients is None else _far(patients, confidence)
+        np.full(len(points), NORMAL.inv_cdf((1 + confidence) / 2))
+        if patients is None
+        else _far(np.ravel(patients), confidence)
     )
     columns = draws.reshape(len(draws), -1).T
     left = [None] * len(points) if left_out is None else left_out.reshape(len(left_out), -1).T
@@ -115,7 +116,7 @@ def _far(patients: np.ndarray, confidence: float) -> np.ndarray:
 
     count = np.maximum(patients, 2)
     reach = np.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 + confidence) / 2)
-    return np.where(np.asarray(patients) > 1, reach, 40.0)
+    return np.where(patients > 1, reach, 40.0)
 
 
 def percentiles(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline.judge import intervals, metrics
+from pipeline.judge import classwise, intervals, means, metrics
 from pipeline.judge.arms import Interval, Rows
+from pipeline.judge.means import OF_CLASS, PARTS
 from pipeline.judge.metrics import Metric
 from pipeline.judge.tally import Predictions, predictions
 
@@ -38,7 +39,12 @@ def figures(
 ) -> dict[str, tuple[float, float, float]]:
     """Value and ends of the interval over patients of each figure, by name."""
     of, patients = rows.predictions, rows.patients
-    point, drawn = metrics.point(of, wanted), intervals.bootstrap(of, patients, wanted, draws, seed)
+    parts = {OF_CLASS + part: metrics.CLASSWISE[part] for name, part in PARTS.items() if name in wanted}
+    point, drawn = metrics.point(of, wanted), intervals.bootstrap(of, patients, {**wanted, **parts}, draws, seed)
     left_out = intervals.jackknife(of, patients, wanted) if interval == "bca" else {}
-    ends = {name: intervals.ends(drawn[name], point[name], left_out.get(name), confidence) for name in wanted}
+    own = classwise.patients_with(of.present, patients)
+    resting = {name: means.rests_on(name, drawn, own, len(np.unique(patients))) for name in wanted}
+    ends = {
+        name: intervals.ends(drawn[name], point[name], left_out.get(name), confidence, resting[name]) for name in wanted
+    }
     return {name: (float(point[name]), float(ends[name][0]), float(ends[name][1])) for name in wanted}

@@ -8,6 +8,7 @@ from pipeline.contest import verdict
 from pipeline.contest.standing import Standing
 from pipeline.judge.arms import Judged
 from pipeline.judge.comparison import COMPARED
+from pipeline.judge.means import OF_CLASS
 
 NONE, TILT, SMOTE, PRIOR, VOTE = "none-mlp", "none-mlp+tilt", "smote-mlp", "smote-mlp+prior", "vote"
 BASELINES = {NONE: NONE, TILT: NONE, SMOTE: NONE, PRIOR: NONE, VOTE: ""}
@@ -22,8 +23,10 @@ def standing(*ranked: str) -> Standing:
 def judged(value: float, rows: tuple[int, ...] = (90, 10), folds: int = 3) -> Judged:
     test = dict.fromkeys((*verdict.SUMMED, *COMPARED), value)
     by_fold = {str(fold): {"test": dict.fromkeys(COMPARED, value + fold / 100)} for fold in range(folds)}
-    table = {"n": np.array(rows), "recall": np.arange(len(rows)) / 8}
-    return Judged({"test": test, "folds": by_fold}, table, dict.fromkeys(COMPARED, np.full(9, value)))
+    table = {"n": np.array(rows), "patients": np.array(rows), "recall": np.arange(len(rows)) / 8}
+    parts = {OF_CLASS + "recall": np.zeros((9, len(rows)))}
+    draws = dict.fromkeys(COMPARED, np.full(9, value)) | parts
+    return Judged({"test": test, "folds": by_fold}, table, draws, sum(rows))
 
 
 def test_the_leading_are_compared_with_the_selected_one_with_their_baseline_and_with_it_at_its_best():

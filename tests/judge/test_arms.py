@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.judge import arms, counts, intervals, metrics
+from pipeline.judge import arms, counts, intervals, means, metrics
 from pipeline.judge.tally import Multilabel, Predictions
 
 
@@ -160,7 +160,8 @@ def test_bca_intervals_of_an_arm_are_those_of_its_draws_and_jackknife_save_that_
     moved = arms.judge(VAL, TEST, "quadratic", 200, 0.95, 0, None, "bca")
     point = metrics.point(TEST.predictions, metrics.METRICS)
     for name in metrics.METRICS:
-        expected = intervals.ends(moved.draws[name], point[name], moved.left_out[name], 0.95)
+        behind = means.rests_on(name, moved.draws, moved.classwise["patients"], moved.patients)
+        expected = intervals.ends(moved.draws[name], point[name], moved.left_out[name], 0.95, behind)
         found = [moved.figures["test"][f"{name}{end}"] for end in ("_low", "_high")]
         assert (found == pytest.approx(expected, rel=1e-5)) == (name != "ece")
     same = {

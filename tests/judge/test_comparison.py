@@ -9,18 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.judge import comparison
+from pipeline.judge import comparison, intervals
 from pipeline.judge.arms import Judged
 from pipeline.judge.comparison import COMPARED, Terms
+from pipeline.judge.means import OF_CLASS
 
 TERMS = Terms(confidence=0.95, rope=0.01, ratio=0.5)
+CLASSES = {"patients": np.array([10_000, 10_000])}
+PARTS = {OF_CLASS + "recall": np.zeros((400, 2))}
 
 
 def arm(value: float, spread: float, seed: int = 0, folds: tuple[float, ...] = ()) -> Judged:
     draws = dict.fromkeys(COMPARED, value + spread * np.random.default_rng(seed).normal(size=400))
     test = {key: float(values.mean()) for key, values in draws.items()}
     by_fold = {str(number): {"test": dict.fromkeys(COMPARED, each)} for number, each in enumerate(folds)}
-    return Judged({"test": test, "folds": by_fold}, {}, draws)
+    return Judged({"test": test, "folds": by_fold}, CLASSES, draws | PARTS, 10_000)
 
 
 def row(table: pd.DataFrame, arm: str, reference: str, metric: str) -> dict[Any, Any]:
@@ -52,7 +55,10 @@ def test_a_difference_that_is_sure_and_within_the_region_is_practically_none():
 
 def test_a_figure_that_is_not_defined_tells_nothing():
     missing = Judged(
-        {"test": dict.fromkeys(COMPARED, np.nan), "folds": {}}, {}, dict.fromkeys(COMPARED, np.full(400, np.nan))
+        {"test": dict.fromkeys(COMPARED, np.nan), "folds": {}},
+        CLASSES,
+        dict.fromkeys(COMPARED, np.full(400, np.nan)) | PARTS,
+        10_000,
     )
     table = compared({"a": arm(0.5, 0.01), "b": missing, "c": arm(0.7, 0.01, 1)}, [("b", "a"), ("c", "a")])
     nothing, other = row(table, "b", "a", "kappa"), row(table, "c", "a", "kappa")
@@ -100,16 +106,35 @@ def test_the_folds_are_told_in_the_same_row():
 
 def test_p_is_twice_the_share_of_the_draws_on_the_rarer_side_of_zero_counting_the_sample():
     gaps = np.array([[-1.0, 0.0, np.nan], [2.0, 0.0, 1.0], [3.0, 0.0, -1.0], [4.0, 0.0, 2.0]])
-    np.testing.assert_allclose(comparison.p_values(gaps), [2 * 2 / 5, 1, 1])
-    assert np.isnan(comparison.p_values(np.full((4, 1), np.nan)))
+    np.testing.assert_allclose(comparison.p_values(gaps, np.full(3, 1e9)), [2 * 2 / 5, 1, 1])
+    assert np.isnan(comparison.p_values(np.full((4, 1), np.nan), np.array([1e9])))
 
 
 def test_far_from_zero_p_is_read_off_the_normal_curve_and_never_above_what_the_draws_allow():
     draws = np.random.default_rng(0).normal(size=1000)
-    p = comparison.p_values(np.stack([draws + 5, draws - 6, draws - draws.min() + 1e-9], axis=1))
+    p = comparison.p_values(np.stack([draws + 5, draws - 6, draws - draws.min() + 1e-9], axis=1), np.full(3, 1e9))
     assert p[0] == pytest.approx(2 * stats.norm.sf((5 + draws.mean()) / draws.std(ddof=1)))
     assert p[1] == pytest.approx(2 * stats.norm.sf((6 - draws.mean()) / draws.std(ddof=1)))
     assert 0 < p[2] <= 2 / 1001
+
+
+def test_p_of_a_difference_that_rests_on_few_patients_is_that_of_students_t():
+    draws = stats.norm.ppf((np.arange(1, 1000) - 0.5) / 999) + 2.2
+    few, many, one = comparison.p_values(np.stack([draws] * 3, axis=1), np.array([5, 1e9, 1]))
+    normal = 2 * (np.sum(draws <= 0) + 1) / 1000
+    assert many == pytest.approx(normal, rel=1e-6)
+    assert few == pytest.approx(2 * stats.t.sf(stats.norm.isf(normal / 2) * np.sqrt(4 / 5), 4), rel=1e-6)
+    assert few > 0.1 > 0.05 > many
+    assert one == 1
+
+
+def test_p_is_below_one_in_twenty_where_the_interval_of_95_percent_lacks_zero():
+    draws = np.random.default_rng(3).normal(size=(20_000, 41)) + np.linspace(1.5, 4, 41)
+    for patients in (5, 12, 10_000):
+        behind = np.full(41, float(patients))
+        low, _ = intervals.ends(draws, draws.mean(axis=0), None, 0.95, behind)
+        differ = (comparison.p_values(draws, behind) < 0.05) != (low > 0)
+        assert differ.sum() <= 2  # p counts the sample itself
 
 
 def test_holm_is_that_of_the_worked_example():

@@ -5,9 +5,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from pipeline.judge import comparison, intervals, metrics
+from pipeline.judge import classwise, comparison, intervals, metrics
 from pipeline.judge.arms import Judged
 from pipeline.judge.comparison import COMPARED, Terms
+from pipeline.judge.means import OF_CLASS
 from pipeline.judge.tally import Predictions
 
 SIMULATED = 200
@@ -26,10 +27,12 @@ def arm(labels: np.ndarray, shared: np.ndarray, skill: float, rng: np.random.Gen
 
 def judged(labels: np.ndarray, probabilities: np.ndarray, patients: np.ndarray, seed: int) -> Judged:
     wanted = {name: metrics.registry("quadratic")[name] for name in COMPARED}
+    wanted[OF_CLASS + "recall"] = metrics.recall
     of = Predictions(labels, probabilities)
     draws = intervals.bootstrap(of, patients, wanted, DRAWS, seed)
-    point = {name: float(value) for name, value in metrics.point(of, wanted).items()}
-    return Judged({"test": point, "folds": {}}, {}, draws)
+    point = {name: float(value) for name, value in metrics.point(of, wanted).items() if name in COMPARED}
+    own = classwise.patients_with(of.present, patients)
+    return Judged({"test": point, "folds": {}}, {"patients": own}, draws, PATIENTS)
 
 
 def simulate(seed: int, skills: dict[str, float]) -> pd.DataFrame:
