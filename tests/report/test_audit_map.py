@@ -57,11 +57,23 @@ def greys(tab, selector):
     return tab.locator(f"{selector} canvas").evaluate_all(middle)
 
 
-def colour(tab, number, made=False):
+def colour(tab, number):
     """Of the canvas, where a point is or was drawn."""
     settled(tab)
-    at = f"{PLANE}.at({number}, {json.dumps(made)}).map(value => Math.round(value * devicePixelRatio))"
+    at = f"{PLANE}.at({number}).map(value => Math.round(value * devicePixelRatio))"
     return tab.evaluate(f"[...{PLANE}.getContext('2d').getImageData(...{at}, 1, 1).data]")
+
+
+def drawn(tab, number, made):
+    """Whether there is anything around the place of a point."""
+    settled(tab)
+    at = f"{PLANE}.at({number}, {json.dumps(made)}).map(value => Math.round(value) - 6)"
+    return (
+        tab.evaluate(
+            f"new Set(new Uint32Array({PLANE}.getContext('2d').getImageData(...{at}, 12, 12).data.buffer)).size"
+        )
+        > 1
+    )
 
 
 def select(tab, first, last):
@@ -186,7 +198,7 @@ def test_what_a_check_names_is_exported_with_all_checks_that_name_it(tab):
 
 
 def test_synthetic_rows_are_drawn_between_their_parents_and_say_what_they_are(tab):
-    ground = colour(tab, 1, made=False)
+    ground = colour(tab, 1)
     tab.select_option("select[name=synthetic]", label="smote (2 of 7)")
     (x, y), (other, below) = place(tab, 0), place(tab, 12)
     np.testing.assert_allclose(place(tab, 0, made=True), [x + (other - x) / 4, y + (below - y) / 4], atol=0.6)
@@ -201,9 +213,11 @@ def test_synthetic_rows_are_drawn_between_their_parents_and_say_what_they_are(ta
 
 def test_synthetic_rows_go_with_their_class(tab):
     tab.select_option("select[name=synthetic]", "smote")
+    assert drawn(tab, 1, made=True)
     assert hover(tab, 1, made=True).is_visible()
     tab.locator("#legend button", has_text="A 20").click()
     assert hover(tab, 1, made=True).is_hidden()
+    assert not drawn(tab, 1, made=True)
 
 
 def test_the_other_layout_puts_points_and_synthetic_rows_elsewhere(tab):

@@ -26,7 +26,7 @@ LAYOUTS = {
 NUISANCES = ("manufacturer", "laterality", "view", "bits_stored", "burned_in")
 VALUES = 12  # of one legend; rarer ones are joined
 QUIET, SHAPES = "quiet", 4
-SHADES = ((0.0, 0), (0.45, 0), (0.45, 255))  # share of black or white
+SHADES = ((0.0, 0), (0.38, 0), (0.45, 255))  # share of black or white
 STEPS = 65_535  # of a coordinate
 
 
