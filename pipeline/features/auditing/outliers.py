@@ -22,12 +22,12 @@ def outliers(evidence: Evidence, threshold: float) -> Finding:
     """Which rows lie far from all others of their class? Value: share of them.
 
     Mahalanobis distance from the mean of the class in principal components, with the covariance within all classes or,
-    of a large class, its own, shrunk (Ledoit and Wolf 2004, doi:10.1016/S0047-259X(03)00096-4) where rows are few. A row is
-    an outlier if its distance exceeds the median of its class and role by six robust standard deviations.
+    of a large class, its own, shrunk where rows are few (Ledoit and Wolf 2004, doi:10.1016/S0047-259X(03)00096-4). A
+    row is an outlier if its distance exceeds the median of its class and role by six robust standard deviations.
     """
     Z = np.ascontiguousarray(components(evidence)[:, :WIDTH])
     found = [_of_question(evidence, question, Z) for question in questions(evidence)]
-    if not found:
+    if not any(len(each) for each in found):
         return Finding(0.0, threshold, "ok", [], "There are no labels to look at.")
     table = pd.concat(found).sort_values("deviations", ascending=False, kind="stable").reset_index(drop=True)
     far = table[table["deviations"] > FAR].drop_duplicates("image_id")
@@ -65,9 +65,9 @@ def distances(Z: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     out = np.zeros(len(y))
     members = {label: np.flatnonzero(y == label) for label in np.unique(y)}
-    for label, rows in members.items():
+    for rows in members.values():
         out[rows] = np.linalg.norm(Z[rows] - np.median(Z[rows], axis=0), axis=1)
-    for _ in range(STEPS):
+    for _ in range(STEPS if members else 0):
         core = {label: Z[rows[_nearest(out[rows])]].astype(np.float64) for label, rows in members.items()}
         centred = {label: rows - rows.mean(axis=0) for label, rows in core.items()}
         whiten = _whitening(np.concatenate([*centred.values()]))

@@ -54,15 +54,16 @@ def told_apart(Z: np.ndarray, second: np.ndarray, groups: np.ndarray, draws: int
         groups: patients, (n,) int.
         draws: permutations.
     """
-    from scipy.stats import norm
+    from scipy.stats import norm, rankdata
 
     rng, rows = np.random.default_rng(0), _sampled(second, MOST)
     _, of = np.unique(groups[rows], return_inverse=True)
     sides = _sides(second[rows], of, draws, rng)
     fold = (rng.permutation(len(sides)) % FOLDS)[of]
     scores = _discriminants(Z[rows].astype(np.float64), sides[of], fold)
-    means = _means(scores, of)
-    areas = np.array([auc(column, side) for column, side in zip(means.T, sides.T, strict=True)])
+    count = sides.sum(axis=0)
+    above = (rankdata(_means(scores, of), axis=0) * sides).sum(axis=0) - count * (count + 1) / 2
+    areas = above / (count * (len(sides) - count))
     spread = max(float(areas[1:].std()), 1e-9)
     p = float(norm.sf((areas[0] - areas[1:].mean()) / spread))
     return Told(auc(scores[:, 0], second[rows]), p, rows, scores[:, 0])

@@ -133,7 +133,7 @@ def cramers_v(y: np.ndarray, values: np.ndarray) -> float:
         return 0.0
     phi = max(0.0, _chi2(table) / n - (k - 1) * (r - 1) / (n - 1))
     smaller = min(k - (k - 1) ** 2 / (n - 1), r - (r - 1) ** 2 / (n - 1))
-    return float(np.sqrt(phi / (smaller - 1)))
+    return float(np.sqrt(phi / (smaller - 1))) if smaller > 1 else 0.0
 
 
 def permuted_p(y: np.ndarray, values: np.ndarray, groups: np.ndarray, draws: int = DRAWS, seed: int = 0) -> float:
