@@ -11,7 +11,7 @@ from pipeline.contest import contestants, entries, standing
 from pipeline.contest.contestants import Contestant
 from pipeline.contest.entries import Entries
 from pipeline.errors import PipelineError
-from pipeline.judge import collapse, comparison
+from pipeline.judge import classwise, collapse, comparison
 from pipeline.judge.arms import Judged
 from pipeline.judge.comparison import Terms
 from pipeline.params import Evaluate, Params
@@ -88,8 +88,7 @@ def table(picked: Mapping[str, Picked], how: Evaluate) -> pd.DataFrame:
 
 def _rarest(judged: Judged, classes: list[str]) -> dict[str, Any]:
     """The class with the fewest test rows, but for those that have none."""
-    rows = judged.classwise["n"]
-    number = int(np.where(rows > 0, rows, rows.max() + 1).argmin())
+    number = classwise.rarest(judged.classwise["n"])
     figures = {f"rarest_recall{end}": float(judged.classwise[f"recall{end}"][number]) for end in ENDS}
     return {"rarest": classes[number], "rarest_patients": int(judged.classwise["patients"][number]), **figures}
 

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipeline import artifacts
 from pipeline.contest.entries import Entries
 from pipeline.contest.standing import Standing
-from pipeline.judge import comparison, folds, ranks
+from pipeline.judge import classwise, comparison, folds, ranks
 from pipeline.judge.arms import rounded
 from pipeline.judge.comparison import Pair, Terms
 from pipeline.params import Evaluate
@@ -39,12 +38,10 @@ def files(standing: Standing, entered: Entries, how: Evaluate) -> dict[Path, pd.
 def summary(standing: Standing) -> dict[str, Any]:
     """A few test figures of the selected one, as many as `dvc metrics show` and `dvc exp show` have room for."""
     one = standing.judged[standing.selected]
-    rows = one.classwise["n"]
-    rarest = int(np.where(rows > 0, rows, rows.max() + 1).argmin())
     return {
         "selected": standing.selected,
         **{name: one.figures["test"][name] for name in SUMMED},
-        "rarest_recall": rounded(float(one.classwise["recall"][rarest])),
+        "rarest_recall": rounded(float(one.classwise["recall"][classwise.rarest(one.classwise["n"])])),
     }
 
 

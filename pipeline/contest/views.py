@@ -12,7 +12,7 @@ from pipeline.contest.contestants import Contestant
 from pipeline.contest.entries import Entries
 from pipeline.contest.standing import Standing
 from pipeline.errors import PipelineError
-from pipeline.judge import metrics, views
+from pipeline.judge import classwise, metrics, views
 from pipeline.judge.arms import BIASED, Rows
 from pipeline.judge.intervals import FEW
 from pipeline.params import Evaluate
@@ -82,5 +82,4 @@ def _figures(rows: Rows, names: Sequence[str], how: Evaluate) -> list[tuple[str,
 def _rarest(test: Rows) -> np.ndarray:
     """Whether each row has the rarest class or label that any has, (n,) bool."""
     present = test.predictions.present
-    counts = present.sum(axis=0)
-    return present[:, np.where(counts > 0, counts, len(present) + 1).argmin()]
+    return present[:, classwise.rarest(present.sum(axis=0))]
