@@ -113,7 +113,7 @@ def _test_set(results: Results) -> str:
         f"{row['class']} {words.count(int(row['n']))} of {words.count(int(row['patients']), 'patient')}"
         for row in results.counted
     ]
-    return f"Test {results.unit}s: {', '.join(each)}."
+    return f"Test {results.counted_as}s: {', '.join(each)}."
 
 
 def _arm(fit: Mapping[str, Any]) -> str:

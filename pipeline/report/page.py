@@ -34,6 +34,7 @@ def render(results: Results) -> str:
         many=results.many,
         classes=results.classes,
         unit=results.unit,
+        counted_as=results.counted_as,
         names=results.names,
         select=results.settings.select,
         confidence=results.settings.confidence,

@@ -134,6 +134,11 @@ class Results:
         return self.settings.unit
 
     @property
+    def counted_as(self) -> str:
+        """What is counted in test: units, or predictions where splits are repeated and each unit is there again."""
+        return "prediction" if self.tested["image_id"].duplicated().any() else self.unit
+
+    @property
     def many(self) -> str:
         """What several are called."""
         return "labels" if self.task == "multilabel" else "classes"

@@ -41,21 +41,24 @@ def _sign(clause: str) -> str:
     return CLAUSES[kind].format(name).strip() if kind in CLAUSES else clause
 
 
-def verdict(selected: str, baseline: str | None, arms: int, gain: Mapping[str, Any] | None) -> str:
-    """The first sentence of the page.
+def verdict(
+    selected: str, baseline: str | None, arms: int, gains: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]
+) -> str:
+    """The first sentence of the page, and another where the arm is better or worse by a metric but not by macro-F1.
 
     Args:
         selected: the arm.
         baseline: the arm without mitigation, None where the grid has none.
         arms: how many were compared.
-        gain: row of comparison.csv for the selected arm's macro-F1 against the baseline.
+        gains: rows of comparison.csv by metric, for the selected arm against the baseline.
+        names: by metric.
     """
     if arms == 1:
         return f"{selected} is the only arm."
     if selected == baseline:
         return f"The baseline {selected} itself was selected on validation: no other arm ranked above it."
     chosen = f"{selected} was selected on validation"
-    if baseline is None or gain is None:
+    if baseline is None or not gains:
         return f"{chosen}, from {arms} arms."
     endings = {
         "better": f"and has a better macro-F1 on test than the baseline {baseline}.",
@@ -64,7 +67,10 @@ def verdict(selected: str, baseline: str | None, arms: int, gain: Mapping[str, A
         "can't tell": "but these test images can't tell whether its macro-F1 is better than that of the baseline "
         f"{baseline}.",
     }
-    return f"{chosen}, {endings[gain['verdict']]}"
+    first = gains[HEADLINE[0]]["verdict"]
+    others = {key: gains[key]["verdict"] for key in HEADLINE if gains[key]["verdict"] in ("better", "worse")}
+    told = [f" By {names[key]} it is {found}." for key, found in others.items() if found != first]
+    return f"{chosen}, {endings[first]}{''.join(told)}"
 
 
 @dataclass(frozen=True)
@@ -97,15 +103,16 @@ def measured(figures: Mapping[str, Any], names: Mapping[str, str], tested: Teste
     return f"On {tested}{pooled}: {values}."
 
 
-def stands_behind(many: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def stands_behind(many: str, rows: Sequence[Mapping[str, Any]], counted: str) -> str:
     """How many test cases the means over classes rest on.
 
     Args:
         many: classes or labels.
+        counted: what a test case is.
         rows: of per_class.csv; those without a test case are left out of the means.
     """
     known = sorted((row for row in rows if row["n"]), key=lambda row: row["n"])
-    cases = [f"{row['class']} with {count(int(row['n']), 'test case')}" for row in (known[0], known[-1])]
+    cases = [f"{row['class']} with {count(int(row['n']), f'test {counted}')}" for row in (known[0], known[-1])]
     return f"Means over {len(known)} {many} count each alike, {cases[0]} as {cases[1]}."
 
 
@@ -159,7 +166,8 @@ def size(row: Mapping[str, Any], unit: str, distinct: int) -> str:
         unit: what is judged as one.
         distinct: of these, each counted once.
     """
-    told = f"{count(distinct, f'test {unit}')}, {count(int(row['patients']), 'patient')}"
+    told = count(distinct, f"test {unit}")
+    told += "" if unit == "patient" else f", {count(int(row['patients']), 'patient')}"
     return told + (f", {count(int(row['n']), 'prediction')}" if row["n"] > distinct else "")
 
 

@@ -5,6 +5,10 @@ from pipeline.report import sentences, words
 NAMES = words.metric_names("quadratic")
 
 
+def gains(*verdicts):
+    return {key: {"verdict": verdict} for key, verdict in zip(sentences.HEADLINE, verdicts, strict=True)}
+
+
 @pytest.mark.parametrize(
     ("verdict", "ending"),
     [
@@ -18,12 +22,19 @@ NAMES = words.metric_names("quadratic")
     ],
 )
 def test_the_first_sentence_repeats_the_verdict_on_macro_f1(verdict, ending):
-    sentence = sentences.verdict("smote-mlp", "none-mlp", 9, {"verdict": verdict})
+    sentence = sentences.verdict("smote-mlp", "none-mlp", 9, gains(verdict, verdict, "can't tell"), NAMES)
     assert sentence == f"smote-mlp was selected on validation{ending}"
 
 
+def test_a_verdict_by_another_metric_that_is_not_that_of_macro_f1_is_not_left_out():
+    sentence = sentences.verdict("smote-mlp", "none-mlp", 9, gains("can't tell", "better", "worse"), NAMES)
+    assert sentence.endswith(
+        "that of the baseline none-mlp. By quadratic kappa it is better. By adjusted balanced accuracy it is worse."
+    )
+
+
 def test_without_a_baseline_the_first_sentence_claims_nothing():
-    assert sentences.verdict("smote-mlp", None, 4, None) == "smote-mlp was selected on validation, from 4 arms."
+    assert sentences.verdict("smote-mlp", None, 4, {}, NAMES) == "smote-mlp was selected on validation, from 4 arms."
 
 
 @pytest.mark.parametrize(
@@ -87,6 +98,11 @@ def test_images_that_were_tested_several_times_are_told_apart_from_their_predict
     )
 
 
+def test_patients_that_are_judged_as_one_are_counted_once():
+    assert sentences.size({**ROW, "n": 20}, "patient", 20) == "20 test patients"
+    assert sentences.size({**ROW, "n": 40}, "patient", 20) == "20 test patients, 40 predictions"
+
+
 def test_two_classes_are_told_as_sensitivity_and_specificity_of_the_positive_one():
     own = {**ROW, "class": "PNEUMONIA", "rows": 250}
     other = {"class": "normal", "recall": 0.9, "recall_low": 0.85, "recall_high": 0.94}
@@ -99,8 +115,8 @@ def test_two_classes_are_told_as_sensitivity_and_specificity_of_the_positive_one
 
 def test_means_over_classes_tell_how_many_test_cases_stand_behind_the_rarest_and_the_most_frequent():
     rows = [{"class": name, "n": n} for name, n in (("a", 0), ("b", 1), ("c", 1200), ("d", 30))]
-    assert sentences.stands_behind("classes", rows) == (
-        "Means over 3 classes count each alike, b with 1 test case as c with 1,200 test cases."
+    assert sentences.stands_behind("classes", rows, "exam") == (
+        "Means over 3 classes count each alike, b with 1 test exam as c with 1,200 test exams."
     )
 
 

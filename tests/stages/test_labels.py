@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_the_first_screen_tells_figures_and_the_rarest_label(trained):
     assert "smote-logistic was selected on validation" in head
     assert f"(2 folds, pooled): macro-F1 {figures['macro_f1']:.2f} (" in head
     assert ", kappa " in head
-    assert "quadratic" not in html
+    assert "quadratic" not in html.partition('<section id="provenance">')[0]
     assert "The rarest label Hernia (" in head
     assert "none-logistic finds 0 of" in head
     assert "training: the epoch that was kept of fold-1 has signs of collapse" in head
@@ -130,8 +131,20 @@ def test_pictures_name_the_other_labels_of_an_image(trained):
 def test_words_fit_labels(trained):
     html, _ = trained
     assert "Labels, as smote-logistic sees them" in html
-    assert "Having each label against not having it, on test." in html
+    assert "Having each label against not having it, on test, the rarest first." in html
     assert not re.search(r"\bnan\b|rarest class|each class", html)
+
+
+def test_patients_judged_as_one_are_counted_by_what_any_of_their_images_has(trained, tmp_path, monkeypatch):
+    shutil.copytree(trained[1], tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    whole = dataclasses.replace(PARAMS, evaluate=dataclasses.replace(PARAMS.evaluate, unit="patient", pool="max"))
+    evaluate.run(whole)
+    report.run(whole)
+    table = pd.read_csv(artifacts.EVALUATION / "per_class.csv").set_index(["arm", "class"])
+    patients = table.loc[("none-logistic", "Hernia"), "patients"]
+    assert f"The rarest label Hernia ({patients} test patients): " in artifacts.REPORT.read_text()
+    assert "from the images of one patient: Mass, Nodule, Hernia" in section(artifacts.REPORT.read_text(), "card")
 
 
 def test_the_printed_results_call_kappa_by_its_name(trained, capsys, monkeypatch):

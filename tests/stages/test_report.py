@@ -102,7 +102,7 @@ def test_the_first_screen_says_who_won_by_how_much_and_what_of_the_rare_class(us
         "On 380 test images of 191 patients (3 folds, pooled): macro-F1 0.61 (0.55–0.67), quadratic kappa 0.63 "
         "(0.57–0.69), adjusted balanced accuracy 0.67 (0.61–0.73)."
     ) in head
-    assert "Means over 4 classes count each alike, A with 25 test cases as D with 180 test cases." in head
+    assert "Means over 4 classes count each alike, A with 25 test images as D with 180 test images." in head
     assert "Against the baseline none-logistic: macro-F1 +0.12 (+0.05 to +0.19, p = 0.012): better." in head
     assert "Over 3 folds its macro-F1 is better with a probability of 80 %, practically the same" in head
     assert "Few test patients: A (13)." in head
@@ -323,12 +323,27 @@ def test_without_the_gallery_no_picture_and_no_image_id_is_on_the_page():
     closed = params.check({**VALUES, "report": {**VALUES["report"], "gallery": False}})
     report.run(closed)
     html = artifacts.REPORT.read_text()
-    ids = artifacts.load_index()["image_id"]
+    ids, quarantine = artifacts.load_index()["image_id"], artifacts.load_quarantine()
     assert "data:image" not in html
-    assert not [name for name in ids if name in html]
+    assert not [name for name in (*ids, *quarantine["path"]) if name in html]
+    assert "truncated" in section(html, "quarantine")
     for name in ("pictures", "cases"):
         assert "switched off for privacy (<code>report.gallery: false</code>)" in section(html, name)
     assert "This page shows no picture of a patient and no image id." in section(html, "card")
+
+
+def test_with_repeated_splits_predictions_are_not_called_images():
+    synthetic.write(**SMALL)
+    path = artifacts.EVALUATION / "predictions.csv"
+    table = pd.read_csv(path)
+    pd.concat([table, table]).to_csv(path, index=False)
+    report.run(PARAMS)
+    html = artifacts.REPORT.read_text()
+    assert "<figcaption>Test predictions</figcaption>" in section(html, "classes")
+    assert '<th class="num">Predictions</th><th class="num">Patients</th>' in section(html, "classes")
+    assert re.search(r"Test predictions: A \d+ of", section(html, "card"))
+    assert re.search(r"A with \d+ test predictions as", html.partition("</header>")[0])
+    assert re.search(r"On [\d,]+ test images of", html.partition("</header>")[0])
 
 
 def test_the_gallery_shows_errors_and_doubts_with_their_probabilities_and_ids(usual):

@@ -23,10 +23,11 @@ def of(results: Results) -> dict[str, Any]:
 def card(results: Results, known: dict[str, str]) -> dict[str, list[str]]:
     """The nine headings of a model card with what the run knows; without sentences that it has nothing for."""
     several = results.task == "multilabel"
+    sources = {"image": "one image", "exam": "the images of one exam", "patient": "the images of one patient"}
     told = {
         "Model": [known["model"], known["initial"], known["software"]],
         "Intended use": [
-            f"To tell {'which of' if several else 'one of'} these {results.many} from one image: "
+            f"To tell {'which of' if several else 'one of'} these {results.many} from {sources[results.unit]}: "
             f"{', '.join(results.classes)}.",
             f"{AUTHORS}: for whom, at which point of care, and what a wrong answer costs.",
             "Not for images unlike those under Data, and not without a person who answers for the decision.",

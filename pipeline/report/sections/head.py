@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.artifacts import JOINT
 from pipeline.report import decisions, sentences, tables, words
 from pipeline.report.results import Results
 from pipeline.report.sections import training
@@ -25,12 +26,12 @@ def of(results: Results) -> dict[str, Any]:
         "baseline": baseline,
         "other": other,
         "rarest": mine["class"],
-        "verdict": sentences.verdict(selected, baseline, competing, gains.get("macro_f1")),
+        "verdict": sentences.verdict(selected, baseline, competing, gains, results.names),
         "answers": {
             "How good is it?": [
                 _measured(results),
                 *_positive(results),
-                sentences.stands_behind(results.many, results.counted),
+                sentences.stands_behind(results.many, results.counted, results.counted_as),
             ],
             "Is it really better?": _better(results, called, gains),
             f"The rarest {results.one}?": _rare(results, called, before),
@@ -91,8 +92,9 @@ def _positive(results: Results) -> list[str]:
 
 def _rare(results: Results, called: str, before: Mapping[str, Any] | None) -> list[str]:
     mine = results.rarest[results.selected]
-    known = tables.by_class(results.index, results.classes)
-    distinct = known.loc[known["label"] == mine["class"], "image_id"].isin(results.tested["image_id"]).sum()
+    actual = results.tested.drop_duplicates("image_id")["actual"]
+    several = results.task == "multilabel"
+    distinct = sum(mine["class"] in (names.split(JOINT) if several else [names]) for names in actual)
     size = sentences.size(mine, results.unit, distinct)
     told = [sentences.rarest(f"{results.one} {mine['class']}", results.selected, mine, called, before, size)]
     return [*told, *([sentences.few([mine])] if mine["few"] == "True" else [])]

@@ -16,7 +16,9 @@ def of(results: Results) -> dict[str, Any]:
     return {
         "quarantined": len(quarantine),
         "quarantine_counts": origins.quarantine_counts(quarantine),
-        "quarantine_rows": quarantine[:QUARANTINE_ROWS],
+        "quarantine_rows": quarantine[:QUARANTINE_ROWS]
+        if results.settings.gallery
+        else [],  # a path may name a patient
         "checks": results.audit["checks"],
         "packages": origins.package_versions(manifests),
         "provenance": origins.provenance(manifests),
