@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pipeline import artifacts, terminal
 from pipeline.contest import contestants, entries
+from pipeline.contest.entries import Entries
 from pipeline.errors import PipelineError
 from pipeline.judge import comparison
 from pipeline.judge.arms import Judged, Rows
@@ -40,7 +41,7 @@ def run(params: Params, arm: str, reference: str) -> None:
     judged = {name: found[name] for name in (arm, reference)}
     terms = Terms(how.confidence, how.rope, entered.ratio)
     table = comparison.compare(judged, {"alone": [(arm, reference)]}, terms)
-    print(f"{arm} against {reference}, {on(of[arm].test, entered.unit)}")
+    print(f"{arm} against {reference}, {on(entered, of[arm].test)}")
     terminal.show(figures(judged, table, intervals) for intervals in (True, False))
     for line in words(table, corrected(table), terms):
         print(line)
@@ -62,11 +63,13 @@ def check(arm: str, reference: str, known: Collection[str]) -> None:
         raise PipelineError("compare", f"{arm} is asked for twice", "name two arms or decisions")
 
 
-def on(test: Rows, unit: str) -> str:
-    """On 1,000 test images of 400 patients (3 folds, pooled)."""
+def on(entered: Entries, test: Rows) -> str:
+    """On 1,000 test images of 400 patients (3 folds, pooled); an image of several folds counts once."""
     folds, patients = len(np.unique(test.folds)), len(np.unique(test.patients))
-    of = "" if unit == "patient" else f" of {patients:,} patients"
-    return f"on {len(test.folds):,} test {unit}s{of}" + (f" ({folds} folds, pooled)" if folds > 1 else "")
+    of = "" if entered.unit == "patient" else f" of {patients:,} patients"
+    return f"on {entered.tested['image_id'].nunique():,} test {entered.unit}s{of}" + (
+        f" ({folds} folds, pooled)" if folds > 1 else ""
+    )
 
 
 def figures(judged: Mapping[str, Judged], table: pd.DataFrame, intervals: bool) -> Table:

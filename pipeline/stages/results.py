@@ -31,7 +31,7 @@ def run(params: Params, form: Literal["csv", "json"] | None = None) -> None:
         return
     weighted = params.data.task == "multiclass" and params.evaluate.kappa != "none"
     kappa = f"{params.evaluate.kappa} kappa" if weighted else "kappa"  # two classes have no grades
-    arms, others = every[every["leading"]], (~every["leading"]).sum()
+    arms = every[every["leading"]]
     printed = terminal.show(tables(arms, flags, kappa))
     print(
         f"Test figures ({params.evaluate.confidence:.0%} intervals over patients). "
@@ -39,8 +39,8 @@ def run(params: Params, form: Literal["csv", "json"] | None = None) -> None:
     )
     if TO_BASELINE in [column.header for column in printed.columns]:
         print(f"{TO_BASELINE.capitalize()}: which of these are surely other than of the same head without resampling.")
-    if others:
-        print(f"{others} more decisions, none above its arm or the best of it, stand in {path}.")
+    if len(arms) < len(every):
+        print(f"All {len(every)} arms and decisions stand in {path}.")
     for arm, failure in storage.load_json(artifacts.EVALUATION / "notes.json", "evaluate")["failed"].items():
         print(f"{arm} could not be fitted: {failure['what'].splitlines()[0]}")
     for arm in arms["arm"][arms["arm"].map(flags.get).astype(bool)]:
@@ -83,7 +83,8 @@ def tables(arms: pd.DataFrame, flags: Flags, kappa: str) -> Iterator[Table]:
 def table(arms: pd.DataFrame, flags: Flags, shown: Mapping[str, str], interval: bool, told: bool) -> Table:
     """The metrics `shown`, with intervals and with verdicts against the baseline if asked for."""
     fired = {arm: signs(len(flags[arm])) for arm in arms["arm"]}
-    last = [title for title, wanted in ((TO_BASELINE, told), ("collapse", any(fired.values()))) if wanted]
+    compared = arms[f"{COMPARED[0]}_verdict"].notna().any()
+    last = [title for title, wanted in ((TO_BASELINE, told and compared), ("collapse", any(fired.values()))) if wanted]
     made = terminal.grid("arm", *shown.values(), *last)
     for row in arms.to_dict("records"):
         name = f"{row['arm']} *" if row["selected"] else row["arm"]

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,20 @@ def test_a_better_arm_is_called_so_with_the_figures_and_differences_of_evaluate(
     posterior = "better with probability {better:.2f}, practically the same {same:.2f}, worse {worse:.2f}"
     assert f"  Folds: {posterior}; p {{p_folds:.3f}}.".format(**row) in lines
     assert "95% intervals over patients" in lines[-1]
+
+
+def test_an_image_that_is_tested_in_several_folds_counts_once(fits, tmp_path, monkeypatch, capsys):
+    shutil.copytree(fits, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    for arm in ("none-logistic", "smote-logistic"):
+        table, report = artifacts.load_fit(arm)
+        assert table is not None
+        again = table.assign(fold=table["fold"] + 2)
+        folds = [{**fold, "fold": fold["fold"] + 2} for fold in report["folds"]]
+        artifacts.save_fit(arm, pd.concat([table, again]), [], {**report, "folds": [*report["folds"], *folds]})
+    shutil.rmtree(artifacts.FITS / "copy")
+    lines = printed(capsys, "smote-logistic", "none-logistic")
+    assert lines[0].endswith(", on 120 test images of 40 patients (4 folds, pooled)")
 
 
 def test_the_other_way_round_it_is_worse(capsys):

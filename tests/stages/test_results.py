@@ -72,7 +72,7 @@ def test_the_leading_arms_stand_in_order_with_intervals_verdict_and_collapse(cap
     assert rows[2] == ["none-mlp", *["0.500 (0.45–0.56)"] * 3, "baseline", "2 signs"]
     assert len(rows) == 3
     assert lines[-1] == "none-mlp: never_predicted A, kappa"
-    assert "1 more decisions, none above its arm or the best of it, stand in artifacts/evaluation/arms.csv." in lines
+    assert "All 4 arms and decisions stand in artifacts/evaluation/arms.csv." in lines
     assert [line for line in lines if line != line.rstrip()] == []
 
 
@@ -142,6 +142,7 @@ def test_an_arm_alone_has_neither_verdict_nor_baseline(capsys):
     write(pd.DataFrame([arm("all", 0.6) | {"baseline": None}]), {}, {})
     rows = [re.split(r"\s{2,}", line.strip()) for line in printed(capsys) if "(0." in line]
     assert rows == [["all", *["0.600 (0.55–0.66)"] * 3]]
+    assert "baseline" not in "\n".join(printed(capsys))
     assert next(csv.DictReader(printed(capsys, form="csv")))["macro_f1_verdict"] == ""
 
 
