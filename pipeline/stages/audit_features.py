@@ -90,7 +90,9 @@ def _bare(count: int) -> pd.DataFrame:
 def _roles(index: pd.DataFrame, classes: list[str], params: Params) -> pd.DataFrame:
     """image_id, group, fold, role: as the file has them, else as the split stage would; else all are training rows."""
     splits = index[["image_id"]].assign(fold=0, role="train")
-    if classes:
+    if params.split.honour and (given := index["split"].isin(artifacts.ROLES)).any():
+        splits = splits.assign(role=index["split"])[given]  # as it is: shared patients are for the audit to find
+    elif classes:
         try:
             splits, _ = splitting.split(index[index["label"] != ""], classes, params.split)
         except PipelineError as error:

@@ -15,6 +15,7 @@ BLUR = 5  # of them: what is coarser than that is alike in any two chest X-rays
 # Of 4,000 pairs of nearest pictures that are none, the likest have .85 (chest X-rays and phantom mammograms); of red
 # blood cells, pairs above .9 show the same cell in two photographs.
 ALIKE = 0.9
+COARSE = 0.6  # correlation at half the size below which no pair is looked at more closely
 NEAR = 5  # neighbours of each row that are looked at
 CLOSE = 0.9  # quantile of the distances of nearest neighbours up to which they are
 AT_ONCE = 2**25  # bytes of pictures
@@ -173,8 +174,16 @@ def _likeness(evidence: Evidence, pairs: np.ndarray) -> tuple[np.ndarray, np.nda
 
     rows, places = np.unique(pairs, return_inverse=True)
     details = np.concatenate([thumbnails(part).astype(np.float16) for part in _pictures(evidence, rows)])
-    places, margin = places.reshape(pairs.shape), round(SHIFT * details.shape[1] / SIDE)
-    return aligned(details, places, margin, False), aligned(details, places, margin, True)
+    places, found = places.reshape(pairs.shape), []
+    coarse = details[:, : details.shape[1] // 2 * 2, : details.shape[2] // 2 * 2]
+    coarse = coarse.reshape(len(coarse), coarse.shape[1] // 2, 2, -1, 2).mean(axis=(2, 4), dtype=np.float32)
+    margin = round(SHIFT * details.shape[1] / SIDE)
+    for mirrored in (False, True):
+        likeness = aligned(coarse, places, -(-margin // 2), mirrored)
+        worth = np.flatnonzero(likeness >= COARSE)
+        likeness[worth] = aligned(details, places[worth], margin, mirrored)
+        found.append(np.where(likeness >= COARSE, likeness, 0))
+    return found[0], found[1]
 
 
 def _apart(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
