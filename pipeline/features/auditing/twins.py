@@ -16,9 +16,10 @@ BLUR = 5  # of them: what is coarser than that is alike in any two chest X-rays
 # blood cells, pairs above .9 show the same cell in two photographs.
 ALIKE = 0.9
 COARSE = 0.6  # correlation at half the size below which no pair is looked at more closely
-NEAR = 5  # neighbours of each row that are looked at
+NEAR = 3  # neighbours of each row that are looked at
 CLOSE = 0.9  # quantile of the distances of nearest neighbours up to which they are
 AT_ONCE = 2**25  # bytes of pictures
+SOME = 2048  # pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ def contradict(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
 
 
 def thumbnails(pictures: np.ndarray) -> np.ndarray:
-    """Details of pictures (n, H, W) or (n, H, W, 3): small, grey, minus their blurred selves, (n, S, S) float32."""
+    """Details of pictures (n, H, W[, 3]): small, grey, minus their blurred selves, in [-1, 1], (n, S, S) float32."""
     from scipy.ndimage import uniform_filter
 
     side = min(SIDE, *pictures.shape[1:3])
@@ -75,7 +76,8 @@ def thumbnails(pictures: np.ndarray) -> np.ndarray:
     small = np.add.reduceat(small, edges[1], axis=2)
     rows, columns = (np.diff(edge, append=size) for edge, size in zip(edges, pictures.shape[1:3], strict=True))
     small = (small.mean(axis=3) if small.ndim == 4 else small) / (rows[:, None] * columns)
-    return small - uniform_filter(small, BLUR, mode="nearest", axes=(1, 2))
+    small -= uniform_filter(small, BLUR, mode="nearest", axes=(1, 2))
+    return small / np.maximum(np.abs(small).max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
 
 
 def _twins(evidence: Evidence) -> Twins:
@@ -173,10 +175,8 @@ def _likeness(evidence: Evidence, pairs: np.ndarray) -> tuple[np.ndarray, np.nda
     from pipeline.features.auditing.alignment import aligned
 
     rows, places = np.unique(pairs, return_inverse=True)
-    details = np.concatenate([thumbnails(part).astype(np.float16) for part in _pictures(evidence, rows)])
+    details, coarse = _details(evidence, rows)
     places, found = places.reshape(pairs.shape), []
-    coarse = details[:, : details.shape[1] // 2 * 2, : details.shape[2] // 2 * 2]
-    coarse = coarse.reshape(len(coarse), coarse.shape[1] // 2, 2, -1, 2).mean(axis=(2, 4), dtype=np.float32)
     margin = round(SHIFT * details.shape[1] / SIDE)
     for mirrored in (False, True):
         likeness = aligned(coarse, places, -(-margin // 2), mirrored)
@@ -184,6 +184,19 @@ def _likeness(evidence: Evidence, pairs: np.ndarray) -> tuple[np.ndarray, np.nda
         likeness[worth] = aligned(details, places[worth], margin, mirrored)
         found.append(np.where(likeness >= COARSE, likeness, 0))
     return found[0], found[1]
+
+
+def _details(evidence: Evidence, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Thumbnails of feature rows, and the same at half the size, (n, S, S) and (n, S / 2, S / 2) float16."""
+    details, coarse = [], []
+    for start in range(0, len(rows), SOME):
+        for part in _pictures(evidence, rows[start : start + SOME]):
+            small = thumbnails(part)
+            half = small[:, : small.shape[1] // 2 * 2, : small.shape[2] // 2 * 2]
+            half = half.reshape(len(half), half.shape[1] // 2, 2, -1, 2).mean(axis=(2, 4))
+            details.append(small.astype(np.float16))
+            coarse.append(half.astype(np.float16))
+    return np.concatenate(details), np.concatenate(coarse)
 
 
 def _apart(evidence: Evidence, rows: np.ndarray) -> np.ndarray:

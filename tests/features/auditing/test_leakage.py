@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from features.auditing.pictured import COUNT, clean, with_twin
+from features.auditing.pictured import COUNT, clean, pictures, with_twin
 from scipy.ndimage import zoom
 
 from pipeline.features.auditing import leakage, twins
@@ -59,6 +59,19 @@ def test_a_picture_that_was_changed_a_little_is_found(change):
     assert finding.rows == ["1.2.0000", "1.2.0004"]
     assert finding.table["kind"].tolist() == ["alike"]
     assert finding.table["difference"].item() > 0
+
+
+def test_pictures_of_sixteen_bits_and_of_one_brightness_are_compared_too():
+    evidence = with_twin(clean(), 0, 4, saved_again)
+    deep = pictures(evidence).astype(np.uint16) * 257
+    deep[10:14] = 65535
+    deep[13, :24] = 0
+    finding = leakage.twins_across_roles(dataclasses.replace(evidence, take=lambda places: deep[places]), 0)
+    assert finding.table[["image_id", "other_id", "kind"]].to_numpy().tolist() == [
+        ["1.2.0010", "1.2.0012", "same bytes"],
+        ["1.2.0011", "1.2.0012", "same bytes"],
+        ["1.2.0000", "1.2.0004", "alike"],
+    ]
 
 
 def test_a_mirrored_picture_is_found_and_named_as_such():
