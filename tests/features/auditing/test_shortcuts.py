@@ -71,6 +71,17 @@ def test_what_is_plain_to_see_but_goes_along_with_no_class_is_no_shortcut():
     assert "laterality is told best" in finding.finding
 
 
+def test_what_goes_along_with_a_class_but_loosely_is_no_shortcut():
+    """However sure it is that it does, and however plain to see."""
+    evidence, _ = marked(of=0.55, others=0.35)
+    finding = shortcuts.shortcuts(evidence, THRESHOLD)
+    figures = finding.figures["burned_in"]
+    assert 0.05 < figures["cramers_v"] < shortcuts.ASSOCIATED
+    assert figures["p"] == 1 / (shortcuts.DRAWS + 1)
+    assert figures["auc_within_class"] > 0.9
+    assert finding.verdict == "ok"
+
+
 def test_scanners_of_whole_patients_are_permuted_by_patient():
     """Ten images of each patient: taken for independent, any scanner would go along with any label."""
     rng = np.random.default_rng(0)
