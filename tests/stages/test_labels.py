@@ -138,12 +138,14 @@ def test_words_fit_labels(trained):
 def test_patients_judged_as_one_are_counted_by_what_any_of_their_images_has(trained, tmp_path, monkeypatch):
     shutil.copytree(trained[1], tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    whole = dataclasses.replace(PARAMS, evaluate=dataclasses.replace(PARAMS.evaluate, unit="patient", pool="max"))
+    how = dataclasses.replace(PARAMS.evaluate, unit="patient", pool="max", subgroups=["manufacturer"])
+    whole = dataclasses.replace(PARAMS, evaluate=how)
     evaluate.run(whole)
     report.run(whole)
     table = pd.read_csv(artifacts.EVALUATION / "per_class.csv").set_index(["arm", "class"])
     patients = table.loc[("none-logistic", "Hernia"), "patients"]
     assert f"The rarest label Hernia ({patients} test patients): " in artifacts.REPORT.read_text()
+    assert section(artifacts.REPORT.read_text(), "groups").count(">Patients</th>") == 1
     assert "from the images of one patient: Mass, Nodule, Hernia" in section(artifacts.REPORT.read_text(), "card")
 
 

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline import artifacts, params, storage
 from pipeline.errors import PipelineError
+from pipeline.report.sections import curves
 from pipeline.stages import report
 from tests.report import synthetic
 
@@ -381,6 +382,15 @@ def test_every_class_has_its_four_curves_the_rarest_first():
     assert (first.count("<figure>"), folded.count("<figure>")) == (16, 36)
     assert "AUC 0.90 (0.85\N{EN DASH}0.95)" in first
     assert "slope 0.80" in first
+
+
+def test_of_very_many_classes_only_the_rarest_are_drawn(monkeypatch):
+    monkeypatch.setattr(curves, "SHOWN", 1)
+    monkeypatch.setattr(curves, "DRAWN", 3)
+    shown = section(page(**SMALL), "curves")
+    assert re.findall(r"</span>(\w+)</h3>", shown) == ["A", "B", "C"]
+    assert "The next 2 classes" in shown
+    assert "Points of the curves of 1 more are in <code>evaluation/</code>." in shown
 
 
 def test_the_calibration_is_that_of_the_arm_where_its_decision_only_moves_a_threshold():

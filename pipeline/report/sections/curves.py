@@ -9,17 +9,19 @@ from pipeline.report import plots, tables, words
 from pipeline.report.results import Results
 
 SHOWN = 4  # classes whose curves are shown without a click, the rarest first
+DRAWN = 60  # classes whose curves are on the page at all: about 20 kB each
 
 
 def of(results: Results) -> dict[str, Any]:
     """Panels by class, the rarest first, and the calibration table."""
     rows = {row["class"]: row for row in results.counted}
     drawn = [row["class"] for row in sorted(rows.values(), key=lambda row: row["n"]) if row["n"]]
-    panels = {name: panels_of(results, name, rows[name]) for name in drawn}
+    panels = {name: panels_of(results, name, rows[name]) for name in drawn[:DRAWN]}
     found = [(name, figures) for name, figures in panels.items() if figures]
     return {
         "panels": found[:SHOWN],
         "more_panels": found[SHOWN:],
+        "not_drawn": len(drawn[DRAWN:]),
         "banded": "low" in results.roc,
         "plain": results.plain,
         "calibration": tables.records(results.calibration, arm=results.own_probabilities),
