@@ -58,7 +58,9 @@ def test_torch_and_timm_stay_in_the_backbone(path):
     assert not heavy or place(path) == "backbone"
 
 
-@pytest.mark.parametrize("stage", ["index", "split", "pixels", "fit", "evaluate", "audit", "audit_page", "report", "results"])
+@pytest.mark.parametrize(
+    "stage", ["index", "split", "pixels", "fit", "evaluate", "audit", "audit_page", "report", "results"]
+)
 def test_importing_a_cpu_stage_loads_no_torch(stage):
     code = f"import sys, pipeline.stages.{stage}; sys.exit(bool({{'torch', 'timm'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=imports.ROOT, check=False).returncode == 0

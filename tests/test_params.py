@@ -184,7 +184,7 @@ def test_views_are_not_for_labels(values):
     values["data"] |= {"task": "multilabel", "label": ["Mass", "Nodule"]}
     values["finetune"]["loss"] = "bce"
     values["evaluate"]["groups"] = {"any": {"ill": ["Mass"], "well": ["Nodule"]}}
-    with pytest.raises(PipelineError, match="evaluate.groups: merges classes of which an image has one"):
+    with pytest.raises(PipelineError, match=r"evaluate\.groups: merges classes of which an image has one"):
         params.check(values)
 
 
