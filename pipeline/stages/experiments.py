@@ -9,6 +9,7 @@ What each stage depends on is read from dvc.yaml all the same.
 
 import contextlib
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from pipeline.experiments import plan, presets, running
 from pipeline.experiments.places import Place
 from pipeline.experiments.plan import Plan, Step, Task
 from pipeline.heads import named
-from pipeline.judge.comparison import COMPARED
+from pipeline.judge import comparison
+from pipeline.judge.comparison import COMPARED, Terms
 from pipeline.judge.intervals import FEW
 from pipeline.params import Params
 
@@ -51,6 +53,8 @@ def run(_: Params, file: str) -> None:
     storage.write_atomic(root / "table.csv", text.encode())
     for task in made.tasks:
         print_task(task, table[table["task"] == task.name])
+    how = made.tasks[0].steps[0].params.evaluate
+    print(comparison.note(Terms(how.confidence, how.rope, math.nan)))
     print(root / "table.csv")
     _refuse_failed(made, table, root)
 
