@@ -1,15 +1,16 @@
 """Figures of one set of predictions, for many weightings of its rows at once.
 
 A point figure is the weighting by ones; a bootstrap is one column of weights per draw. A figure is the one that
-scikit-learn gives for the same `sample_weight`, with one rule on top: a class that has no weight among the labels
-of a draw is left out of that draw's mean over classes. A figure that is not defined (every class left out, nothing
-to divide by) is NaN.
+scikit-learn gives for the same `sample_weight`, with one rule on top: in a mean over classes, a class that has no
+weight among the labels of a draw takes its figure of the sample itself. Left out, it would let a draw without the
+hardest class be the best. A class that the sample lacks is left out; a figure that is not defined (no class is there,
+nothing to divide by) is NaN.
 
 Of two classes the second is the positive one, and AUC, average precision and calibration error are its own: those of
 the first would count the same ranking twice. Of several labels, each is judged as a task of two classes on the rows
 where it is known, and a figure is the mean over the labels ("macro" in scikit-learn; Tsoumakas et al. 2010,
 doi:10.1007/978-0-387-09823-4_34), except that macro-F1 is the mean F1 of being present. A label that in a draw has no
-present or no absent row is left out of that draw's means.
+present or no absent row takes its figure of the sample, too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +54,7 @@ def prevalence_ratio(tally: Tally) -> np.ndarray:
 
 def macro_f1(tally: Tally) -> np.ndarray:
     """F1, mean over classes."""
-    return _macro(f1(tally), tally)
+    return _macro(f1, tally)
 
 
 def cohens_kappa(tally: Tally, weighting: Kappa = "quadratic") -> np.ndarray:
@@ -68,23 +69,23 @@ def cohens_kappa(tally: Tally, weighting: Kappa = "quadratic") -> np.ndarray:
 
 def balanced_accuracy(tally: Tally) -> np.ndarray:
     """Recall, mean over classes."""
-    return _macro(recall(tally), tally)
+    return _macro(recall, tally)
 
 
 def balanced_accuracy_adjusted(tally: Tally) -> np.ndarray:
     """Balanced accuracy from chance (0) to perfect (1), over the classes that are there."""
-    chance = ratio(np.ones(len(tally.total)), (_true(tally) > 0).sum(axis=1))
-    return ratio(balanced_accuracy(tally) - chance, 1 - chance)
+    chance = ratio(np.ones(1), (_true(tally.sample) > 0).sum(axis=1))
+    return ratio(balanced_accuracy(tally) - chance, np.broadcast_to(1 - chance, tally.total.shape))
 
 
 def auc(tally: Tally) -> np.ndarray:
     """Area under the ROC curve of each class against the rest, mean over classes; of two, that of the second."""
-    return _mean(tally.areas[0])
+    return _mean(_filled(tally.areas[0], lambda: tally.sample.areas[0]))
 
 
 def average_precision(tally: Tally) -> np.ndarray:
     """Precision averaged over the steps of recall, likewise."""
-    return _mean(tally.areas[1])
+    return _mean(_filled(tally.areas[1], lambda: tally.sample.areas[1]))
 
 
 def class_auc(tally: Tally) -> np.ndarray:
@@ -183,9 +184,21 @@ def _of_classes(areas: np.ndarray, of: Predictions) -> np.ndarray:
     return every
 
 
-def _macro(values: np.ndarray, tally: Tally) -> np.ndarray:
-    """Mean over the classes that have weight among the labels and a value, (B,)."""
-    return _mean(np.where(_true(tally) > 0, values, np.nan))
+def _macro(metric: Metric, tally: Tally) -> np.ndarray:
+    """Mean over the classes, (B,)."""
+    return _mean(_filled(_of_present(metric, tally), lambda: _of_present(metric, tally.sample)))
+
+
+def _of_present(metric: Metric, tally: Tally) -> np.ndarray:
+    """Figures (B, K) of the classes that have weight among the labels, NaN of others."""
+    return np.where(_true(tally) > 0, metric(tally), np.nan)
+
+
+def _filled(values: np.ndarray, of_sample: Callable[[], np.ndarray]) -> np.ndarray:
+    """Values (B, C), in place of NaN those of the sample itself, (1, C), except where a draw has nothing else."""
+    lacking = np.isnan(values)
+    lacking &= ~lacking.all(axis=1, keepdims=True)
+    return np.where(lacking, of_sample(), values) if lacking.any() else values
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -196,11 +209,22 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 def _over_labels(metric: Metric, each: Sequence[Tally]) -> np.ndarray:
     """Of a figure per class (B, 2) that of being present, (B, L); of a figure (B,) the mean over labels, (B,)."""
-    values = np.stack([(_f1_of_present if metric is macro_f1 else metric)(tally) for tally in each], axis=1)
+    metric = _f1_of_present if metric is macro_f1 else metric
+    values = np.stack([metric(tally) for tally in each], axis=1)
     if values.ndim == 3:
         return values[:, :, 1]
-    both = np.stack([(_true(tally) > 0).all(axis=1) for tally in each], axis=1)  # (B, L)
-    return _mean(np.where(both, values, np.nan))
+    return _mean(_filled(_of_both(values, each), lambda: _of_both_in_samples(metric, each)))
+
+
+def _of_both(values: np.ndarray, each: Sequence[Tally]) -> np.ndarray:
+    """Figures (B, L) of the labels that are both present and absent, NaN of others."""
+    both = np.stack([(_true(tally) > 0).all(axis=1) for tally in each], axis=1)
+    return np.where(both, values, np.nan)
+
+
+def _of_both_in_samples(metric: Metric, each: Sequence[Tally]) -> np.ndarray:
+    samples = [tally.sample for tally in each]
+    return _of_both(np.stack([metric(sample) for sample in samples], axis=1), samples)
 
 
 def _f1_of_present(tally: Tally) -> np.ndarray:

@@ -232,6 +232,11 @@ class Tally:
     weighting: Weighting
 
     @cached_property
+    def sample(self) -> "Tally":
+        """The same predictions with every row counted once."""
+        return Tally(self.predictions, Weights(np.ones((len(self.predictions.labels), 1))))
+
+    @cached_property
     def total(self) -> np.ndarray:
         """Sum of the weights, (B,) float64."""
         return self.confusion.sum(axis=(1, 2))

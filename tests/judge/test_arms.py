@@ -104,11 +104,11 @@ def test_the_table_of_labels_counts_what_is_known_of_each():
 
 
 def test_draws_of_labels_are_those_of_the_rows_written_as_often():
-    rows = simulate_labels(3, 60)
+    rows = simulate_labels(5, 150)
     drawn = intervals.bootstrap(rows.predictions, rows.patients, metrics.METRICS, 3, 7)
-    times = counts.drawn(20, 3, 7)[0][rows.patients]
+    times = counts.drawn(50, 3, 7)[0][rows.patients]
     for number in range(3):
-        written = np.repeat(np.arange(60), times[:, number])
+        written = np.repeat(np.arange(150), times[:, number])
         expected = metrics.score(rows.predictions.labels[written], rows.predictions.probabilities[written])
         assert {name: values[number] for name, values in drawn.items()} == pytest.approx(expected, rel=1e-5)
 

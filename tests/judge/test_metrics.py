@@ -4,7 +4,7 @@ import sklearn.metrics as sk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.judge import metrics
+from pipeline.judge import intervals, metrics
 from pipeline.judge.tally import BINS, Multilabel, Predictions, Tally, Weights
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
@@ -135,21 +135,31 @@ def test_equal_scores_count_half_for_the_area_and_have_the_prevalence_as_precisi
     assert three["average_precision"] == pytest.approx((2 / 4 + 1 / 4 + 1 / 4) / 3)
 
 
-def test_a_class_without_weight_in_a_draw_is_left_out_of_its_means():
+def test_a_class_without_weight_in_a_draw_has_its_figure_of_the_sample_in_means():
     labels, probabilities = simulate(0, 40, 3)
     weights = np.column_stack([np.ones(40), labels != 2]).astype(float)
     tally = Tally(Predictions(labels, probabilities), Weights(weights))
     here, predicted = labels != 2, probabilities.argmax(1)
     assert (predicted[here] == 2).any()
     recalls = [(predicted[labels == number] == number).mean() for number in (0, 1)]
-    f1 = sk.f1_score(labels[here], predicted[here], labels=[0, 1], average="macro")
+    recalls.append((predicted[~here] == 2).mean())
+    f1 = [*sk.f1_score(labels[here], predicted[here], labels=[0, 1], average=None)]
+    f1.append(sk.f1_score(labels, predicted, labels=[2], average="macro"))
     auc = [sk.roc_auc_score(labels[here] == number, probabilities[here, number]) for number in (0, 1)]
+    auc.append(sk.roc_auc_score(labels == 2, probabilities[:, 2]))
     assert metrics.balanced_accuracy(tally)[1] == pytest.approx(np.mean(recalls))
-    assert metrics.balanced_accuracy_adjusted(tally)[1] == pytest.approx((np.mean(recalls) - 0.5) / 0.5)
-    assert metrics.macro_f1(tally)[1] == pytest.approx(f1)
+    assert metrics.balanced_accuracy_adjusted(tally)[1] == pytest.approx((np.mean(recalls) - 1 / 3) / (2 / 3))
+    assert metrics.macro_f1(tally)[1] == pytest.approx(np.mean(f1))
     assert metrics.auc(tally)[1] == pytest.approx(np.mean(auc))
     assert np.isnan(metrics.recall(tally)[1, 2])
     assert not np.isnan(metrics.recall(tally)[0]).any()
+
+
+def test_an_arm_that_never_names_a_rare_class_is_no_better_in_draws_without_it():
+    labels = np.repeat([0, 1], [60, 3])
+    constant = Predictions(labels, np.tile([0.9, 0.1], (63, 1)))
+    draws = intervals.bootstrap(constant, np.arange(63), {"macro_f1": metrics.macro_f1}, 500, 0)["macro_f1"]
+    assert draws.max() <= 0.5
 
 
 def test_what_is_not_defined_is_nan_and_says_nothing_on_the_way():
@@ -265,12 +275,16 @@ def test_figures_per_label_are_those_of_being_present():
     assert figures["prevalence_ratio"] == pytest.approx([1, 1, 1])
 
 
-def test_a_label_without_both_answers_in_a_draw_is_left_out_of_its_means():
+def test_a_label_without_both_answers_in_a_draw_has_its_figure_of_the_sample_in_means():
     marks, probabilities = simulate_labels(2, 30, 3)
     weights = np.column_stack([np.ones(30), marks[:, 2] == 0, np.zeros(30)]).astype(float)
     figures = metrics.measure(Multilabel(marks, probabilities), Weights(weights), metrics.METRICS)
     here = marks[:, 2] == 0
-    expected = metrics.score(marks[here, :2], probabilities[here, :2])
+    both, third = (
+        metrics.score(marks[here, :2], probabilities[here, :2]),
+        metrics.score(marks[:, 2:], probabilities[:, 2:]),
+    )
+    expected = {name: (2 * both[name] + third[name]) / 3 for name in both}
     assert {name: values[1] for name, values in figures.items()} == pytest.approx(expected)
     assert all(np.isnan(values[2]) for values in figures.values())
 
