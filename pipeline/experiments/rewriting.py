@@ -54,7 +54,9 @@ def flow(value: Any) -> str:
         return json.dumps(value)
     if PLAIN.fullmatch(value) and YAML(typ="safe", pure=True).load(value) == value:  # and not null or true
         return value
-    return "'" + value.replace("'", "''") + "'" if value.isprintable() else json.dumps(value)
+    if value.isprintable():
+        return "'" + value.replace("'", "''") + "'"
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in value) + '"'
 
 
 def _edit(text: str, root: Node | None, path: tuple[str, ...], value: Any) -> Edit:

@@ -66,7 +66,7 @@ def test_a_file_with_an_anchor_is_left_alone():
         rewriting.rewrite(text, {("c", "b"): 2}, {"a": {"b": 1}, "c": {"b": 2}}, "params.yaml")
 
 
-TEXTS = st.text(st.characters(exclude_categories=["C"]) | st.sampled_from("\n\t"), max_size=8)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS)
 VALUES = st.recursive(
     SCALARS, lambda of: st.lists(of, max_size=3) | st.dictionaries(st.text("ab: #'", max_size=4), of, max_size=3)
