@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import pandas as pd
@@ -130,6 +131,17 @@ def test_the_page_compares_with_the_baseline_at_its_best_decision():
     points = section(html, "arms").partition("Operating points")[2]
     assert re.findall(r'<th class="num">\+(\w+)</th>', points) == ["tilt", "thresholds", "prior"]
     assert "Every decision of every arm, 5 in all" in points
+
+
+def test_operating_points_show_two_figures_also_where_macro_f1_selects():
+    synthetic.write(folds=1, frozen=True, arms=("smote-logistic", "none-logistic"), decisions=["none-logistic+tilt"])
+    select = ["macro_f1", "kappa", "auc"]
+    report.run(dataclasses.replace(PARAMS, evaluate=dataclasses.replace(PARAMS.evaluate, select=select)))
+    points = section(artifacts.REPORT.read_text(), "arms").partition("Operating points")[2]
+    assert "test macro-F1, and below it adjusted balanced accuracy" in points
+    test = storage.load_json(artifacts.METRICS, "evaluate")["arms"]["smote-logistic"]["test"]
+    shown = [f"{test[name]:.2f}" for name in ("macro_f1", "balanced_accuracy_adjusted")]
+    assert re.findall(r"(0\.\d\d)<small>(0\.\d\d) ", points)[0] == tuple(shown)
 
 
 def test_a_selected_decision_leads_and_tells_what_it_fitted():
