@@ -5,7 +5,8 @@
 Features are standard normal, plus a direction of the class times a strength between 0 and 2, so that the classes
 overlap; their proportions are those of breast density (EMBED), the largest is about half. There is no structure that a
 search could use, so real features are no harder. Both sides get the same RandomState, take turns, and run in one
-thread, as the folds of an arm do; the best time of each counts. Peak memory is what is allocated while a resampler runs, its output included.
+thread, as the folds of an arm do; the best time of each counts. Peak memory is what is allocated while a resampler
+runs, its output included.
 """
 
 import time
